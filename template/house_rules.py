@@ -1,0 +1,223 @@
+"""The house rules: what this company expects of every stack on AWS.
+
+``tox -e lint`` checks each rule on the compiled CloudFormation template. The list is
+yours: change it, add to it. A rule is a function that yields the names of the resources
+that break it; its docstring says the rule, and ``@rule`` why it is there and how to keep it.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+# Python versions with security updates (AWS Lambda Developer Guide, "Lambda runtimes").
+RUNTIMES = {"python3.12", "python3.13", "python3.14"}
+
+TAGS = {"service", "team", "deployment"}
+
+# Routes that anybody may call. The service's own 404 answers all paths without a route.
+PUBLIC_ROUTES = {"$default"}
+
+MAX_RECEIVE_COUNT = 5
+GATEWAY_TIMEOUT_SECONDS = 30  # Quotas for HTTP APIs, "Maximum integration timeout"
+
+
+class Stack(NamedTuple):
+    """A compiled template: its resources by name, and the tags of the whole stack."""
+
+    resources: dict[str, dict[str, Any]]
+    tags: dict[str, str]
+
+    def of_type(self, *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The name and the properties of each resource of these types."""
+        for name, resource in self.resources.items():
+            if resource["Type"] in types:
+                yield name, resource.get("Properties", {})
+
+    def named_in(self, value: object) -> str:
+        """The name of the resource that a Ref or a GetAtt points at, else an empty one."""
+        if isinstance(value, dict):
+            name = value.get("Ref") or value.get("Fn::GetAtt", [""])[0]
+            return name if name in self.resources else ""
+        return ""
+
+
+Check = Callable[[Stack], Iterator[str]]
+
+
+class Rule(NamedTuple):
+    """A house rule; ``broken_by`` yields the names of the resources that break it."""
+
+    says: str
+    reason: str
+    fix: str
+    broken_by: Check
+
+
+RULES: list[Rule] = []
+
+
+def rule(reason: str, fix: str) -> Callable[[Check], Check]:
+    """Put a check on the list."""
+
+    def add(check: Check) -> Check:
+        RULES.append(Rule((check.__doc__ or "").strip(), reason, fix, check))
+        return check
+
+    return add
+
+
+@rule(
+    reason="bills are split, and owners found, by tags",
+    fix="keep service, team and deployment under stackTags in serverless.yml",
+)
+def tagged(stack: Stack) -> Iterator[str]:
+    """The stack passes the tags service, team and deployment on to its resources."""
+    for tag in sorted(TAGS - {tag for tag, value in stack.tags.items() if value}):
+        yield f"stack (no {tag})"
+
+
+@rule(
+    reason="a runtime without security updates is refused by AWS sooner or later",
+    fix="set provider.runtime in serverless.yml to a supported version",
+)
+def supported_runtime(stack: Stack) -> Iterator[str]:
+    """A function runs on a supported version of Python."""
+    for name, function in stack.of_type("AWS::Lambda::Function"):
+        if function.get("Runtime") not in RUNTIMES:
+            yield name
+
+
+@rule(
+    reason="permissions of one function are then permissions of every other one",
+    fix="give it `role:` and an AWS::IAM::Role in its own file under infra/",
+)
+def role_of_its_own(stack: Stack) -> Iterator[str]:
+    """A function has a role of its own."""
+    roles = [
+        stack.named_in(function.get("Role"))
+        for _, function in stack.of_type("AWS::Lambda::Function")
+    ]
+    for name, function in stack.of_type("AWS::Lambda::Function"):
+        role = stack.named_in(function.get("Role"))
+        if not role or roles.count(role) > 1:
+            yield name
+
+
+@rule(
+    reason="whoever gets hold of the role may do as much, to anything it matches",
+    fix="list the exact actions, and name resources with !GetAtt NAME.Arn",
+)
+def no_wildcards(stack: Stack) -> Iterator[str]:
+    """A policy allows no `*`, but for the `:*` at the end of a log group's ARN."""
+    for name, properties in stack.of_type(
+        "AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"
+    ):
+        documents = [inline["PolicyDocument"] for inline in properties.get("Policies", [])]
+        documents += [properties[key] for key in ("PolicyDocument",) if key in properties]
+        for statement in _statements(documents):
+            allowed = [statement.get(key) for key in ("Action", "Resource")]
+            inverted = {"NotAction", "NotResource"} & statement.keys()
+            text = json.dumps(allowed)
+            if "logs:" in text:
+                text = text.replace(':*"', '"')
+            if statement["Effect"] == "Allow" and ("*" in text or inverted):
+                yield name
+
+
+def _statements(documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for document in documents:
+        statements = document["Statement"]
+        yield from statements if isinstance(statements, list) else [statements]
+
+
+@rule(
+    reason="logs are kept, and paid for, for ever without it",
+    fix="keep logRetentionInDays in serverless.yml, RetentionInDays on your own groups",
+)
+def log_retention(stack: Stack) -> Iterator[str]:
+    """A log group has a retention."""
+    for name, group in stack.of_type("AWS::Logs::LogGroup"):
+        if not group.get("RetentionInDays"):
+            yield name
+
+
+@rule(
+    reason="the gateway gives up first otherwise, and nobody learns how the work ended",
+    fix="set `timeout` of the function below 30 seconds",
+)
+def answers_before_the_gateway_gives_up(stack: Stack) -> Iterator[str]:
+    """A function behind an HTTP API ends before the gateway's 30 seconds."""
+    for _, integration in stack.of_type("AWS::ApiGatewayV2::Integration"):
+        name = stack.named_in(integration.get("IntegrationUri"))
+        function = stack.resources.get(name, {}).get("Properties", {})
+        if function.get("Timeout", 0) >= GATEWAY_TIMEOUT_SECONDS:
+            yield name
+
+
+@rule(
+    reason="a route that everybody may call has to be a decision",
+    fix="give the route an authorizer, or add it to PUBLIC_ROUTES in house_rules.py",
+)
+def authorised_or_public(stack: Stack) -> Iterator[str]:
+    """A route has an authorizer, or is listed as public."""
+    for name, route in stack.of_type("AWS::ApiGatewayV2::Route"):
+        authorised = route.get("AuthorizationType", "NONE") != "NONE"
+        if not authorised and route.get("RouteKey") not in PUBLIC_ROUTES:
+            yield f"{name} ({route.get('RouteKey')})"
+
+
+@rule(
+    reason="a message that cannot be handled is tried for ever, then lost, without one",
+    fix="add RedrivePolicy with a deadLetterTargetArn and a maxReceiveCount of 5 or more",
+)
+def dead_letter_queue(stack: Stack) -> Iterator[str]:
+    """A queue has a dead-letter queue, and gives each message five tries or more."""
+    queues = dict(stack.of_type("AWS::SQS::Queue"))
+    policies = {name: queue.get("RedrivePolicy", {}) for name, queue in queues.items()}
+    dead = {stack.named_in(policy.get("deadLetterTargetArn")) for policy in policies.values()}
+    for name in queues.keys() - dead:
+        if policies[name].get("maxReceiveCount", 0) < MAX_RECEIVE_COUNT:
+            yield name
+
+
+@rule(
+    reason="a message would be handed out again while it is still being worked on"
+    " (AWS Lambda Developer Guide, “Using Lambda with Amazon SQS”)",
+    fix="set VisibilityTimeout of the queue to six times the function's timeout, or more",
+)
+def visibility_timeout(stack: Stack) -> Iterator[str]:
+    """A queue hides a message for six times the timeout of the function that gets it."""
+    for _, mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
+        name = stack.named_in(mapping.get("EventSourceArn"))
+        queue = stack.resources.get(name, {})
+        function = stack.resources.get(stack.named_in(mapping.get("FunctionName")), {})
+        if queue.get("Type") == "AWS::SQS::Queue":
+            visible = queue.get("Properties", {}).get("VisibilityTimeout", 30)
+            if visible < 6 * function.get("Properties", {}).get("Timeout", 3):
+                yield name
+
+
+@rule(
+    reason="what was deleted or overwritten by mistake is gone without it",
+    fix="set PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: true}",
+)
+def point_in_time_recovery(stack: Stack) -> Iterator[str]:
+    """A table can be restored to any point in time."""
+    for name, table in stack.of_type("AWS::DynamoDB::Table"):
+        recovery = table.get("PointInTimeRecoverySpecification", {})
+        if recovery.get("PointInTimeRecoveryEnabled") is not True:
+            yield name
+
+
+@rule(
+    reason="data at rest is encrypted with a key whose use is logged",
+    fix="set SSESpecification: {SSEEnabled: true}, or SqsManagedSseEnabled: true on a queue",
+)
+def encrypted(stack: Stack) -> Iterator[str]:
+    """A table or a queue is encrypted."""
+    for name, table in stack.of_type("AWS::DynamoDB::Table"):
+        if table.get("SSESpecification", {}).get("SSEEnabled") is not True:
+            yield name
+    for name, queue in stack.of_type("AWS::SQS::Queue"):
+        if queue.get("SqsManagedSseEnabled") is not True and "KmsMasterKeyId" not in queue:
+            yield name

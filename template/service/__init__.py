@@ -1,0 +1,1 @@
+"""The service: what it does (``pricing``) and the ways to reach it."""

@@ -1,0 +1,74 @@
+"""Journeys use the service as its clients do, deployed for real.
+
+Fixtures may lie in files of their own, in a folder ``fixtures`` beside this file. They are
+read in the order of their names: a later one may build on an earlier one.
+"""
+
+import contextlib
+from collections.abc import Generator, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from tools import emulator
+from tools.console import Stop
+from tools.stack import Stack, region
+
+running = pytest.StashKey[emulator.Emulator]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stack",
+        metavar="NAME",
+        help="use the deployment NAME, where the AWS environment points, and deploy nothing",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--stack"):
+        # Until the emulator runs, AWS is nowhere: no test may reach a real account.
+        emulator.point_environment_at(emulator.NOWHERE, region())
+    for file in sorted(Path(__file__).parent.glob("fixtures/*.py")):
+        spec = spec_from_file_location(f"journey_fixtures_{file.stem}", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        config.pluginmanager.register(module, spec.name)
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The stack to use: on an emulator, deployed just now, unless --stack names one."""
+    if deployment := request.config.getoption("--stack"):
+        if deployment == "local":
+            emulator.reach_running()
+        yield Stack(deployment)
+        return
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with contextlib.ExitStack() as ending:
+        try:
+            with capture.global_and_fixture_disabled():  # what happens shall be seen
+                started = ending.enter_context(emulator.running(region()))
+                emulator.point_environment_at(started.endpoint, region())
+                stack = Stack("local")
+                stack.deploy()
+        except Stop as stop:
+            pytest.exit(f"Error: {stop}", returncode=1)
+        request.config.stash[running] = started
+        yield stack
+        del request.config.stash[running]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say so when the emulator has died: every later failure comes from that."""
+    report = yield
+    started = item.config.stash.get(running, None)
+    if started and not started.alive:
+        report.sections.append(("emulator", str(started.death())))
+    return report

@@ -1,0 +1,73 @@
+"""osls, the open Serverless Framework, in the version that package-lock.json pins."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import package
+from tools.console import Stop, step
+from tools.install import ROOT, Stamp
+
+OSLS = ROOT / "node_modules" / ".bin" / "osls"
+
+
+def run(*arguments: str) -> None:
+    """Run an osls command, such as ``run("deploy", "--stage", "dev")``.
+
+    Raises:
+        Stop: it failed; what osls says of it is on the terminal.
+    """
+    install()
+    if os.environ.get("AWS_ENDPOINT_URL"):
+        package.libraries(package.THIS_MACHINE)  # now: osls will see no proxy
+    if subprocess.run([OSLS, *arguments], cwd=ROOT, env=environment()).returncode != 0:
+        raise Stop(
+            f"osls {arguments[0]} failed.",
+            "osls, or what it called, says it above.",
+            "mend that, then run the same command again.",
+        )
+
+
+def install() -> None:
+    """Install osls as package-lock.json has it, unless that is what is there.
+
+    Raises:
+        Stop: npm could not.
+    """
+    if (stamp := Stamp(ROOT / "node_modules" / ".installed", ROOT / "package-lock.json")).valid:
+        return
+    npm = shutil.which("npm", path=environment()["PATH"])
+    if npm is None:
+        raise Stop(
+            "Node.js is not on this machine.",
+            "osls is a Node.js program.",
+            "use the tox environments (tox list), which bring Node.js along.",
+        )
+    with step("Installing osls (about 100 MB, once for each project)"):
+        command = [npm, "ci", "--prefer-offline", "--loglevel=error"]
+        path = {"PATH": environment()["PATH"]}
+        if subprocess.run(command, cwd=ROOT, env=os.environ | path).returncode != 0:
+            raise Stop(
+                "osls could not be installed.",
+                "npm says it above: mostly the npm registry is out of reach, or"
+                " package-lock.json does not fit package.json.",
+                "check the network (behind a proxy: HTTPS_PROXY), or npm install; then again.",
+            )
+    stamp.write()
+
+
+def environment() -> dict[str, str]:
+    """The environment of osls: ours, with this Python and the Node.js beside it first."""
+    here = str(Path(sys.executable).parent)
+    emulated = bool(os.environ.get("AWS_ENDPOINT_URL"))
+    proxies = {name for name in os.environ if name.lower().endswith("_proxy")}
+    # osls would send even what is for this machine to a proxy.
+    hidden = proxies if emulated else set()
+    return {name: value for name, value in os.environ.items() if name not in hidden} | {
+        "PATH": os.pathsep.join([here, os.environ.get("PATH", os.defpath)]),
+        "PYTHON": sys.executable,
+        # How often it looks whether CloudFormation is done, in milliseconds.
+        "SLS_AWS_MONITORING_FREQUENCY": "100" if emulated else "2000",
+    }

@@ -1,0 +1,133 @@
+"""A deployed stack, on AWS or on an emulator: wherever the AWS environment points."""
+
+import argparse
+import json
+import re
+from textwrap import indent
+from typing import Any
+
+import boto3
+import yaml
+
+from tools import emulator, osls
+from tools.console import Stop, clear_errors, say, step
+from tools.install import ROOT
+
+# The commands that a lesson in docs/ marks as to be tried on a deployed stack.
+TO_TRY = re.compile(r"^```sh try\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def settings() -> dict[str, Any]:
+    """What serverless.yml says, as it is written there."""
+    text = (ROOT / "serverless.yml").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
+
+
+def region() -> str:
+    """The AWS region that the service lives in."""
+    name: str = settings()["provider"]["region"]
+    return name
+
+
+class Stack:
+    """The service as deployed under a name, such as ``local`` or ``dev``."""
+
+    def __init__(self, deployment: str) -> None:
+        self.deployment = deployment
+        self.name = f"{settings()['service']}-{deployment}"
+
+    def deploy(self) -> None:
+        """Deploy what lies in the project now, over what is there.
+
+        Raises:
+            Stop: osls could not.
+        """
+        with step(f"Deploying {self.name}"):
+            osls.run("deploy", "--stage", self.deployment)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client in the stack's region, such as ``client("lambda")``."""
+        return boto3.client(service, region_name=region())
+
+    def outputs(self) -> dict[str, str]:
+        """The outputs of the stack, by name; addresses are such that they can be called."""
+        stacks = self.client("cloudformation").describe_stacks(StackName=self.name)
+        outputs = stacks["Stacks"][0].get("Outputs", [])
+        return {output["OutputKey"]: emulator.address(output["OutputValue"]) for output in outputs}
+
+    def functions(self) -> list[str]:
+        """The full names of the stack's Lambda functions."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        return [
+            resource["PhysicalResourceId"]
+            for page in pages.paginate(StackName=self.name)
+            for resource in page["StackResourceSummaries"]
+            if resource["ResourceType"] == "AWS::Lambda::Function"
+        ]
+
+    def invoke(self, function: str, event: object) -> Any:
+        """Invoke a function, as in ``invoke("quote", {...})``, and give its answer.
+
+        The answer to a function error has an ``errorMessage``.
+        """
+        answer = self.client("lambda").invoke(
+            FunctionName=f"{self.name}-{function}", Payload=json.dumps(event)
+        )
+        return json.load(answer["Payload"])
+
+    def show(self) -> None:
+        """Print the stack's outputs, and what the lessons suggest to try with them."""
+        say()
+        for name, value in sorted(self.outputs().items()):
+            if not name.startswith("Serverless"):  # osls's own
+                say(f"  {name}='{value}'")
+        for lesson in sorted((ROOT / "docs").glob("*.md")):
+            for block in TO_TRY.findall(lesson.read_text(encoding="utf-8")):
+                say()
+                say(
+                    indent(
+                        block.rstrip().replace("--stage local", f"--stage {self.deployment}"), "  "
+                    )
+                )
+        say()
+
+
+def check_credentials() -> None:
+    """Make sure that AWS will know who is asking.
+
+    Raises:
+        Stop: there are no credentials.
+    """
+    if boto3.Session().get_credentials() is None:
+        raise Stop(
+            "There are no AWS credentials.",
+            "the command is for an AWS account, and AWS must know who asks.",
+            "aws sso login --profile NAME, then AWS_PROFILE=NAME before the same command;"
+            " or, without AWS: tox -e up",
+        )
+
+
+def main() -> None:
+    """Run the osls command on the command line; ``local`` is the stack of ``tox -e up``."""
+    parser = argparse.ArgumentParser(prog="tox -e deploy (or osls) --")
+    parser.add_argument("command", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--stage",
+        "-s",
+        required=True,
+        metavar="NAME",
+        help="the name of the deployment: local, dev, prod, pr-12, ...",
+    )
+    known, more = parser.parse_known_args()
+    with clear_errors():
+        if known.stage == "local":
+            emulator.reach_running()
+        check_credentials()
+        osls.run(known.command, "--stage", known.stage, *more)
+        if known.command == "deploy":
+            Stack(known.stage).show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Run the service on this machine until Ctrl-C: emulator, deployment, logs."""
+
+import argparse
+import contextlib
+import json
+import time
+
+from botocore.exceptions import BotoCoreError
+
+from tools import emulator
+from tools.console import clear_errors, say
+from tools.stack import Stack, region
+
+POLL_SECONDS = 0.5
+
+
+def follow_logs(stack: Stack, running: emulator.Emulator) -> None:
+    """Print what the functions log, for as long as the emulator lives.
+
+    Raises:
+        Stop: the emulator has died.
+    """
+    logs = stack.client("logs")
+    seen: set[tuple[str, int, str]] = set()
+    since: dict[str, int] = {}  # milliseconds
+    while running.alive:
+        with contextlib.suppress(BotoCoreError, logs.exceptions.ResourceNotFoundException):
+            for function in stack.functions():
+                found = logs.filter_log_events(
+                    logGroupName=f"/aws/lambda/{function}", startTime=since.get(function, 0)
+                )
+                for event in found["events"]:
+                    since[function] = event["timestamp"]
+                    key = (event["logStreamName"], event["timestamp"], event["message"])
+                    if key not in seen:
+                        seen.add(key)
+                        say(f"{function} | {event['message'].rstrip()}")
+        time.sleep(POLL_SECONDS)
+    raise running.death()
+
+
+def up(port: int | None) -> None:
+    """Run until interrupted.
+
+    Raises:
+        Stop: something could not be started, or the emulator has died.
+    """
+    with emulator.running(region(), port) as running:
+        emulator.point_environment_at(running.endpoint, region())
+        address = {"endpoint": running.endpoint, "region": region()}
+        emulator.ADDRESS.write_text(json.dumps(address))
+        try:
+            stack = Stack("local")
+            stack.deploy()
+            say("It runs. Try it in a second terminal, in this folder:")
+            stack.show()
+            say("After a change there:  tox -e deploy -- --stage local")
+            say("To end: Ctrl-C here. What the functions log follows.")
+            say()
+            follow_logs(stack, running)
+        finally:
+            emulator.ADDRESS.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Run, on a given port or a free one."""
+    parser = argparse.ArgumentParser(prog="tox -e up --", description=__doc__)
+    parser.add_argument("--port", type=int, help="port of the emulator (default: a free one)")
+    arguments = parser.parse_args()
+    with clear_errors():
+        try:
+            up(arguments.port)
+        except KeyboardInterrupt:
+            say("\nStopped; nothing is left running.")
+
+
+if __name__ == "__main__":
+    main()
