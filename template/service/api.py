@@ -1,0 +1,43 @@
+"""The Lambda function ``api``: Flask behind API Gateway's HTTP API."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+import serverless_wsgi  # type: ignore[import-untyped]
+from flask import Flask
+
+from service import http, routes
+
+MAX_BODY_BYTES = 16 * 1024
+
+# Problem documents are text: they need no base64 on their way through the gateway.
+serverless_wsgi.TEXT_MIME_TYPES.append("application/problem+json")
+
+
+def create_app() -> Flask:
+    """Make the application, with the routes of every module in ``service/routes``.
+
+    Raises:
+        RuntimeError: a module there does not define ``attach(app)``.
+    """
+    app = Flask("service", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # //quotes is not /quotes
+    http.answer_with_problems(app)
+    for name in sorted(module.name for module in pkgutil.iter_modules(routes.__path__)):
+        module = importlib.import_module(f"service.routes.{name}")
+        if not callable(getattr(module, "attach", None)):
+            raise RuntimeError(f"service/routes/{name}.py must define attach(app)")
+        module.attach(app)
+    return app
+
+
+app = create_app()
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answer a request of API Gateway (payload format 2.0)."""
+    response: dict[str, Any] = serverless_wsgi.handle_request(app, event, context)
+    return response
