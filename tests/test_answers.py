@@ -1,0 +1,221 @@
+"""Good answers are taken; bad ones, and steps that would lose something, are refused."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from demo.snapshot import VERSION
+from tests.conftest import Project, Render, copier, run
+
+CHARACTERS = (
+    "Start with a lower-case letter, then use lower-case letters, digits and single dashes,"
+    " with no dash at the end."
+)
+TOO_LONG = (
+    " characters are too many: use at most 32, because AWS allows 64 for the names made from it."
+)
+WORD = "Write at least one word."
+CONTROL = "Leave out tabs and other control characters: configuration files cannot hold them."
+TAG = (
+    "Start with a letter or a digit, then use letters, digits, spaces and . : / = + - @ _"
+    " with no space at the end, at most 64 characters: AWS allows no others in a tag."
+)
+REGION = "Write the code of an AWS region, such as ap-northeast-1 or eu-central-1."
+PYTHON = "Choose one of: 3.12, 3.13."
+STAGE = "Choose a whole number from 1 to 2."
+
+GOOD = [
+    ("service_name", "a"),
+    ("service_name", "quotes2-api"),
+    ("service_name", "a" * 32),
+    ("description", "🛹"),
+    ("team", "7"),
+    ("team", "車輪 Team/a.b:c=d+e-f@g_h"),
+    ("team", "a" * 64),
+    ("region", "us-gov-west-1"),
+    ("python_version", "3.12"),
+]
+BAD = [
+    ("service_name", "", CHARACTERS),
+    ("service_name", "my service", CHARACTERS),
+    ("service_name", " quotes", CHARACTERS),
+    ("service_name", "Quotes", CHARACTERS),
+    ("service_name", "1quotes", CHARACTERS),
+    ("service_name", "quotes-", CHARACTERS),
+    ("service_name", "quo--tes", CHARACTERS),
+    ("service_name", "-quotes", CHARACTERS),
+    ("service_name", "quo_tes", CHARACTERS),
+    ("service_name", 'quo"tes', CHARACTERS),
+    ("service_name", "quo'tes", CHARACTERS),
+    ("service_name", "quo:tes", CHARACTERS),
+    ("service_name", "quo{{tes}}", CHARACTERS),
+    ("service_name", "${self:x}", CHARACTERS),
+    ("service_name", "見積", CHARACTERS),
+    ("service_name", "quotes\n", CHARACTERS),
+    ("service_name", "a" * 33, f"33{TOO_LONG}"),
+    ("service_name", "a" * 60, f"60{TOO_LONG}"),
+    ("description", "", WORD),
+    ("description", "  ", WORD),
+    ("description", "a\tb", CONTROL),
+    ("description", "a\x7fb", CONTROL),
+    ("description", "a" * 301, "301 characters are too many: use at most 300."),
+    ("team", "", TAG),
+    ("team", "a ", TAG),
+    ("team", "a" * 65, TAG),
+    ("team", "a${b}", TAG),
+    ("team", "a\nb", TAG),
+    ("region", "tokyo", REGION),
+    ("region", "ap-northeast-1\n", REGION),
+    ("python_version", "3.11", PYTHON),
+    ("python_version", "4", PYTHON),
+    ("stage", "0", STAGE),
+    ("stage", "3", STAGE),
+    ("stage", "scooter", STAGE),
+    ("stage", "1.5", STAGE),
+]
+
+
+@pytest.mark.parametrize(("question", "answer"), GOOD)
+def test_a_good_answer_is_taken(render: Render, question: str, answer: str) -> None:
+    project = render(1, **{question: answer})
+    answers = yaml.safe_load((project.folder / ".copier-answers.yml").read_text("utf-8"))
+    assert answers[question] == answer
+
+
+@pytest.mark.parametrize(("question", "answer", "rule"), BAD)
+def test_a_bad_answer_is_refused_with_its_rule(
+    template: Path, tmp_path: Path, question: str, answer: str, rule: str
+) -> None:
+    said = refused("copy", "--defaults", f"--data={question}={answer}", template, cwd=tmp_path)
+    assert f"{question} is refused. {rule}" in said
+    assert not (tmp_path / "project").exists()
+
+
+def refused(*arguments: str | Path, cwd: Path) -> str:
+    """What Copier says when it refuses to make a project: one line, and no traceback."""
+    done = run("copier", *arguments, cwd / "project", cwd=cwd, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    return done.stdout
+
+
+def test_a_relative_path_to_the_template_is_refused(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "template").symlink_to(template)
+    said = refused("copy", "--defaults", "template", cwd=tmp_path)
+    assert "Give an absolute path or a URL instead of template" in said
+
+
+def test_a_copy_without_git_is_refused(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    run("cp", "-r", template, tmp_path / "plain", cwd=tmp_path)
+    run("rm", "-rf", tmp_path / "plain" / template.name / ".git", cwd=tmp_path)
+    said = refused("copy", "--defaults", tmp_path / "plain" / template.name, cwd=tmp_path)
+    assert "Copier found no git, or no git repository" in said
+
+
+def test_a_folder_with_files_in_it_keeps_them(template: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "project" / "README.md"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    said = refused("copy", "--defaults", template, cwd=tmp_path)
+    assert "README.md" in said
+    assert "--overwrite" in said
+    assert mine.read_text() == "mine"
+
+
+@pytest.fixture
+def scooter(render: Render) -> Project:
+    return render(2)
+
+
+def untouched(project: Project) -> bool:
+    return project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_stage_is_not_taken_back(scooter: Project) -> None:
+    said = scooter.advance(1, check=False)
+    assert "This project is at stage 2, and a stage cannot be taken back" in said
+    assert "Traceback" not in said
+    assert untouched(scooter)
+
+
+@pytest.mark.parametrize("data", [[], ["--data=stage=2"]])
+def test_a_stage_edited_by_hand_is_found(render: Render, data: list[str]) -> None:
+    project = render(1)
+    project.edit(".copier-answers.yml", "stage: 1", "stage: 2")
+    project.commit()
+    said = copier(
+        "update", "--defaults", "--vcs-ref=:current:", *data, cwd=project.folder, check=False
+    )
+    assert "says stage 2, but the project was made at stage 1: it was edited by hand" in said
+    assert "copier update --vcs-ref=:current: --data stage=2" in said
+    assert "Traceback" not in said
+    assert untouched(project)
+
+
+def test_a_bad_answer_written_by_hand_is_found(scooter: Project) -> None:
+    scooter.edit(".copier-answers.yml", "service_name: vehicles", "service_name: My Service")
+    scooter.commit()
+    assert CHARACTERS in scooter.advance(2, check=False)
+    assert untouched(scooter)
+
+
+def test_uncommitted_work_stops_an_update(render: Render) -> None:
+    project = render(1)
+    project.edit("service/pricing.py", "8_000", "9_000")
+    before = project.files()
+    assert "Please commit or stash your local changes" in project.advance(2, check=False)
+    assert project.files() == before
+
+
+def test_an_update_outside_git_is_refused(template: Path, tmp_path: Path) -> None:
+    copier("copy", "--quiet", "--defaults", template, "project", cwd=tmp_path)
+    said = refused("update", "--defaults", cwd=tmp_path)
+    assert "Updating is only supported in git-tracked subprojects" in said
+
+
+def test_without_a_name_git_says_so_and_an_update_still_works(render: Render) -> None:
+    project = render(1)
+    nobody = {
+        "GIT_AUTHOR_NAME": "",
+        "GIT_AUTHOR_EMAIL": "",
+        "GIT_COMMITTER_NAME": "",
+        "GIT_COMMITTER_EMAIL": "",
+        "EMAIL": "",
+    }
+    copier(
+        *("update", "--defaults", "--vcs-ref=:current:", "--data=stage=2"),
+        cwd=project.folder,
+        environ=nobody,
+    )
+    project.run("git", "add", "--all")
+    said = project.run("git", "commit", "--message=scooter", check=False, environ=nobody)
+    assert said.returncode != 0
+    assert "ident name" in said.stdout
+    assert (project.folder / "infra/api.yml").exists()
+
+
+def test_after_a_copy_the_next_commands_are_shown(template: Path, tmp_path: Path) -> None:
+    said = copier("copy", "--defaults", template, "project", cwd=tmp_path)
+    assert "at stage 1: the skateboard, one function" in said
+    for command in ("git init", "git add", "git commit", "tox -e up", "pipx install tox"):
+        assert command in said
+
+
+def test_after_a_step_it_is_said_what_has_come(render: Render) -> None:
+    project = render(1)
+    said = project.advance(2)
+    assert "From stage 1 to stage 2: the scooter." in said
+    assert "new: an HTTP API (docs/2-scooter.md)" in said
+    assert "what callers notice: Nothing." in said
+    project.commit()
+    said = project.advance(2)
+    assert "still at stage 2, the scooter" in said
+    assert "new:" not in said
+
+
+def test_the_version_of_the_template_is_remembered(scooter: Project) -> None:
+    answers = yaml.safe_load((scooter.folder / ".copier-answers.yml").read_text())
+    assert answers["_commit"] == VERSION
+    assert answers["stage"] == answers["was"] == 2

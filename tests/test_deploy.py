@@ -1,0 +1,281 @@
+"""What needs the emulator: each stage as it is, and growing while it runs."""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.snapshot import environment
+from demo.up import Up, up
+from tests.conftest import NOTHING, STAGES, Environ, Project, Render, emulators
+
+pytestmark = [pytest.mark.deploy, pytest.mark.usefixtures("nothing_left_behind")]
+
+# What a person's environment may hold: none of it may change anything.
+REAL_LOOKING = {
+    "AWS_PROFILE": "production",
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "AWS_SESSION_TOKEN": "token",
+    "AWS_ENDPOINT_URL": "http://192.0.2.1",
+    "AWS_ENDPOINT_URL_LAMBDA": "http://192.0.2.1",
+    "AWS_REGION": "us-east-1",
+}
+PROXY = dict.fromkeys(
+    ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"
+)
+
+
+def post(url: str, body: object) -> Any:
+    """What ``POST /quotes`` answers."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/quotes", json.dumps(body).encode(), headers)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=30) as response:
+        return json.load(response)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_passes_its_own_tox(render: Render, stage: int) -> None:
+    project = render(stage)
+    said = project.tox()
+    for name in ("lint", "unit", "journey"):
+        assert f"{name}: OK" in said
+    assert project.run("git", "status", "--porcelain").stdout == ""
+    # Once more, with all that a company's machine may have set: the result is the same.
+    said = project.tox(environ=REAL_LOOKING | PROXY)
+    assert "congratulations" in said
+
+
+OWN_PIECE = """functions:
+  own:
+    handler: service.own.handler
+    role: OwnRole
+
+resources:
+  Resources:
+    OwnRole:
+      Type: AWS::IAM::Role
+      Properties:
+        AssumeRolePolicyDocument:
+          Version: "2012-10-17"
+          Statement:
+            - Effect: Allow
+              Principal:
+                Service: lambda.amazonaws.com
+              Action: sts:AssumeRole
+  Outputs:
+    Own:
+      Value: here
+"""
+OWN_FUNCTION = '''"""A function of our own."""
+
+import humanize
+
+
+def handler(event: object, context: object) -> str:
+    """Say how much it is."""
+    return humanize.intcomma(1_000_000)
+'''
+OWN_ROUTE = '''"""A route of our own."""
+
+from flask import Flask
+
+
+def attach(app: Flask) -> None:
+    """Add it."""
+    app.add_url_rule("/own", view_func=lambda: {"own": True})
+'''
+OWN_FIXTURE = '''"""A fixture of our own, on top of theirs."""
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def own(api: httpx.Client) -> object:
+    return api.get("/own").json()
+'''
+OWN_JOURNEY = """from tools.openapi import contract
+from tools.stack import Stack
+
+
+def test_own_pieces_work_beside_theirs(stack: Stack, own: object) -> None:
+    assert own == {"own": True}
+    assert stack.invoke("own", {}) == "1,000,000"
+    assert stack.outputs()["Own"] == "here"
+    assert {"/own", "/quotes"} <= contract()["paths"].keys()
+"""
+
+
+def test_own_pieces_are_found_beside_ours(render: Render) -> None:
+    project = render(2)
+    project.write("infra/own-piece.yml", OWN_PIECE)
+    project.write("service/own.py", OWN_FUNCTION)
+    project.write("service/routes/own.py", OWN_ROUTE)
+    project.write("requirements/own.txt", "humanize==4.12.3\n")
+    project.write("openapi/own.yml", "paths:\n  /own:\n    get: {}\n")
+    project.write("tests/journey/fixtures/own.py", OWN_FIXTURE)
+    project.write("tests/journey/test_own.py", OWN_JOURNEY)
+    project.commit()
+    assert "congratulations" in project.tox()
+
+
+@pytest.fixture(scope="module")
+def ready(render: Render) -> Project:
+    """A project at stage 1 that has run before: what it needs is installed."""
+    project = render(1)
+    project.tox("-e", "journey")
+    return project
+
+
+def invoke(project: Project, environ: Environ = NOTHING) -> str:
+    request = json.dumps({"item": "skateboard", "quantity": 2})
+    command = ("invoke", "--stage", "local", "--function", "quote", "--data", request)
+    return project.tox("-qe", "osls", "--", *command, environ=environ)
+
+
+def test_the_ride_goes_on_from_stage_to_stage(ready: Project) -> None:
+    with up(ready.folder, environment() | REAL_LOOKING) as running:
+        running.wait_until_ready()
+        assert '"total": 16000' in invoke(ready, REAL_LOOKING)
+        journeys = {
+            name: hashlib.sha256(content).digest()
+            for name, content in ready.files().items()
+            if name.startswith("tests/")
+        }
+
+        ready.edit("service/pricing.py", '"skateboard": 8_000', '"skateboard": 7_500')
+        ready.commit()
+        ready.advance(2)
+        ready.commit()
+        said = ready.tox("-e", "deploy", "--", "--stage", "local")
+        url = next(line.split("'")[1] for line in said.splitlines() if "HttpApiUrl=" in line)
+        assert post(url, {"item": "skateboard", "quantity": 2})["total"] == 15_000
+        assert '"total": 15000' in invoke(ready)
+
+        after = ready.files()
+        assert {name: hashlib.sha256(after[name]).digest() for name in journeys} == journeys
+        said = ready.tox("-e", "journey", "--", "--stack", "local", "-v")
+        assert "test_1_skateboard.py::test_a_request_is_priced PASSED" in said
+        assert "test_2_scooter.py::test_a_quote_over_http PASSED" in said
+
+        said = ready.tox("-e", "deploy", "--", "--stage", "local")
+        assert "No changes to deploy" in said
+        assert running.process.poll() is None
+
+        running.stop()  # tox's own exit code varies
+        assert "Stopped; nothing is left running." in running.output
+    assert "vehicles-local-quote | START" in running.output
+    assert not (ready.folder / ".emulator.json").exists()
+    with pytest.raises(urllib.error.URLError):
+        post(url, {})
+
+
+@pytest.fixture
+def running(ready: Project) -> Iterator[Up]:
+    with up(ready.folder, environment()) as started:
+        started.wait_until_ready()
+        yield started
+
+
+def test_an_endpoint_in_the_environment_is_where_it_deploys_to(ready: Project, running: Up) -> None:
+    address = json.loads((ready.folder / ".emulator.json").read_text())
+    aws = {
+        "AWS_ENDPOINT_URL": address["endpoint"],
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    assert running.process.poll() is None
+    ready.tox("-e", "deploy", "--", "--stage", "pr-12", environ=aws)
+    assert "passed" in ready.tox("-e", "journey", "--", "--stack", "pr-12", environ=aws)
+    ready.tox("-e", "osls", "--", "remove", "--stage", "pr-12", environ=aws)
+    said = ready.tox("-e", "journey", "--", "--stack", "pr-12", check=False, environ=aws)
+    assert "congratulations" not in said
+
+
+def test_an_emulator_that_dies_is_reported_with_its_log(ready: Project, running: Up) -> None:
+    [process, *_] = emulators(ready.folder)
+    os.kill(process, signal.SIGKILL)
+    assert running.process.wait(60) == 1
+    wait_for(lambda: "has died (exit code -9)" in running.output)
+    assert "    | " in running.output
+    assert "Next: run the same command again." in running.output
+    assert not (ready.folder / ".emulator.json").exists()
+
+
+def test_an_ended_terminal_leaves_nothing(ready: Project, running: Up, temporary: Path) -> None:
+    assert emulators(ready.folder)
+    os.killpg(running.process.pid, signal.SIGHUP)
+    running.process.wait(60)
+    # tox is gone at once; what it ran takes a moment to clean up.
+    wait_for(lambda: not (ready.folder / ".emulator.json").exists())
+    wait_for(lambda: emulators(ready.folder) == [])
+    wait_for(lambda: not list(temporary.glob("emulator-*")))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_taken_port_is_said(ready: Project) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = ready.tox("-e", "up", "--", "--port", port, check=False)
+    assert f"Port {port} is taken." in said
+    assert "Next: tox -e up, which takes a free one" in said
+
+
+def test_a_journey_that_fails_leaves_nothing_and_tells_of_a_dead_emulator(
+    ready: Project,
+) -> None:
+    ready.write(
+        "tests/journey/test_own.py",
+        "import os, signal, subprocess\n\n\n"
+        "def test_dies(stack):\n"
+        "    shown = subprocess.check_output(['ps', '-ewwo', 'pid=,args='], text=True)\n"
+        "    mine = [x for x in shown.splitlines() if os.getcwd() in x]\n"
+        "    [line] = [x for x in mine if '/bin/ministack' in x]\n"
+        "    os.kill(int(line.split()[0]), signal.SIGKILL)\n"
+        "    stack.outputs()\n",
+    )
+    with contextlib.ExitStack() as ending:
+        ending.callback((ready.folder / "tests/journey/test_own.py").unlink)
+        said = ready.tox("-e", "journey", "--", "tests/journey/test_own.py", check=False)
+    assert "1 failed" in said
+    assert "has died (exit code -9)" in said
+
+
+def test_a_health_check_of_another_process_is_not_mistaken_for_ours(ready: Project) -> None:
+    """The emulator cannot bind its port, and a stranger there answers every request."""
+    program = (
+        "import http.server, threading\n"
+        "from tools import emulator\n"
+        "from tools.console import clear_errors\n"
+        "class Stranger(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self): self.send_response(200); self.end_headers()\n"
+        "server = http.server.HTTPServer(('127.0.0.1', 0), Stranger)\n"
+        "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+        "emulator.free_port = lambda: server.server_port\n"
+        "with clear_errors(), emulator.running('eu-west-1'): print('mistaken')\n"
+    )
+    python = str(ready.folder / ".tox/journey/bin/python")
+    said = ready.run(python, "-c", program, check=False)
+    assert "mistaken" not in said.stdout
+    assert "has died" in said.stdout
+    assert "in use" in said.stdout

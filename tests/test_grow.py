@@ -1,0 +1,99 @@
+"""A step only adds files, by whatever way it is taken, and keeps what people did."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project, Render, copier, run
+
+EDITS = {
+    "service/pricing.py": ('"skateboard": 8_000', '"skateboard": 7_500'),
+    "service/quote.py": (
+        "return pricing.quote(event)",
+        "answer = pricing.quote(event)\n    return answer",
+    ),
+    "infra/quote.yml": ("    role: QuoteRole\n", "    role: QuoteRole\n    timeout: 3\n"),
+    "serverless.yml": ("memorySize: 256", "memorySize: 512"),
+    "pyproject.toml": ("max-mib = 5", "max-mib = 7"),
+    "house_rules.py": ("MAX_RECEIVE_COUNT = 5", "MAX_RECEIVE_COUNT = 6"),
+    "README.md": ("## Run it", "Ask team blue.\n\n## Run it"),
+    "tox.ini": ("env_list = lint, unit, journey", "env_list = unit, lint, journey"),
+    ".gitignore": (".env\n", ".env\n*.local\n"),
+    "tests/unit/test_quote.py": ("import pytest\n", "# ours\nimport pytest\n"),
+    ".github/workflows/ci.yml": ("timeout-minutes: 20", "timeout-minutes: 30"),
+}
+
+
+def test_growing_gives_what_copying_gives(render: Render) -> None:
+    grown, copied = render(1), render(2)
+    before = grown.files()
+    grown.advance(2)
+    assert grown.files() == copied.files()
+    assert before.items() <= grown.files().items()
+    answers = (grown.folder / ".copier-answers.yml").read_text()
+    assert answers == (copied.folder / ".copier-answers.yml").read_text()
+
+
+def test_a_second_update_changes_nothing(render: Render) -> None:
+    project = render(1)
+    project.advance(2)
+    project.commit()
+    project.advance(2)
+    assert project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_everybodys_edits_are_kept(render: Render) -> None:
+    project = render(1)
+    for name, (old, new) in EDITS.items():
+        project.edit(name, old, new)
+    (project.folder / "docs/1-skateboard.md").unlink()
+    project.write("infra/own-queue.yml", "resources:\n  Resources: {}\n")
+    project.commit()
+    before = project.files()
+    project.advance(2)
+    assert project.run("git", "ls-files", "--unmerged").stdout == ""
+    after = project.files()
+    assert before.items() <= after.items()
+    assert "docs/1-skateboard.md" not in after
+
+
+def test_a_file_at_a_path_of_the_next_stage_conflicts_loudly(render: Render) -> None:
+    project = render(1)
+    project.write("service/api.py", "mine = 1\n")
+    project.commit()
+    project.advance(2)
+    assert "service/api.py" in project.run("git", "ls-files", "--unmerged").stdout
+    assert "mine = 1" in (project.folder / "service/api.py").read_text()
+
+
+@pytest.fixture
+def releases(template: Path, tmp_path: Path) -> Path:
+    """A template with a newer release, which rewords a line of the README."""
+    folder = tmp_path / "template"
+    run("git", "clone", "--quiet", template, folder, cwd=tmp_path)
+    return folder
+
+
+def release(folder: Path, version: str) -> None:
+    readme = folder / "template" / "README.md.jinja"
+    readme.write_text(readme.read_text().replace("## Run it", f"## Run it ({version})"))
+    run("git", "commit", "--quiet", "--all", f"--message={version}", cwd=folder)
+    run("git", "tag", version, cwd=folder)
+
+
+def test_a_step_keeps_the_release_and_an_update_keeps_the_stage(
+    releases: Path, tmp_path: Path
+) -> None:
+    copier("copy", "--quiet", "--defaults", releases, "project", cwd=tmp_path)
+    project = Project(tmp_path / "project")
+    project.run("git", "init", "--quiet")
+    project.commit()
+    release(releases, "v1000.0.0")
+
+    project.advance(2)
+    project.commit()
+    assert "v1000.0.0" not in (project.folder / "README.md").read_text()
+
+    copier("update", "--defaults", cwd=project.folder)
+    assert "v1000.0.0" in (project.folder / "README.md").read_text()
+    assert (project.folder / "infra/api.yml").exists()

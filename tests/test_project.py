@@ -1,0 +1,474 @@
+"""What a generated project does without an emulator: its checks, and what they refuse."""
+
+import copy
+import importlib.util
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.conftest import STAGES, Project, Render, load
+
+MAX_KIB = {1: 12, 2: 1.8 * 1024}
+
+
+@pytest.fixture(scope="module")
+def linted(render: Render) -> Callable[[int], Project]:
+    """Projects whose ``tox -e lint`` has passed; their environments are there to be used."""
+    made: dict[int, Project] = {}
+
+    def linted(stage: int) -> Project:
+        if stage not in made:
+            made[stage] = render(stage)
+            made[stage].tox("-e", "lint")
+        return made[stage]
+
+    return linted
+
+
+Linted = Callable[[int], Project]
+
+
+@pytest.fixture
+def scooter(linted: Linted) -> Project:
+    """A project at stage 2; what a test changes in it is taken back before the next one."""
+    project = linted(2)
+    project.run("git", "reset", "--hard", "--quiet")
+    project.run("git", "clean", "-d", "--force", "--quiet")
+    return project
+
+
+def tool(project: Project, name: str, *arguments: str, **environ: str) -> str:
+    """Run a module of ``tools`` as tox would; give what it says when it fails, or ""."""
+    python = project.folder / ".tox" / "lint" / "bin" / "python"
+    done = project.run(str(python), "-m", f"tools.{name}", *arguments, check=False, environ=environ)
+    assert "Traceback" not in done.stdout, done.stdout
+    return done.stdout if done.returncode else ""
+
+
+def compiled(project: Project) -> dict[str, Any]:
+    """The CloudFormation template that lint has compiled."""
+    path = project.folder / ".build/stack/cloudformation-template-update-stack.json"
+    template: dict[str, Any] = json.loads(path.read_text())
+    return template
+
+
+def without_addresses(resources: dict[str, Any]) -> dict[str, Any]:
+    """The same resources, but for where each build puts the code."""
+    same = copy.deepcopy(resources)
+    for resource in same.values():
+        resource.get("Properties", {}).pop("Code", None)
+    return same
+
+
+# --- What is deployed
+
+
+def test_a_step_changes_no_resource_of_the_stage_before(linted: Linted) -> None:
+    before = without_addresses(compiled(linted(1))["Resources"])
+    after = without_addresses(compiled(linted(2))["Resources"])
+    assert before.items() <= after.items()
+    assert compiled(linted(1))["Outputs"].items() <= compiled(linted(2))["Outputs"].items()
+
+
+def test_an_output_tells_where_the_api_is(linted: Linted) -> None:
+    assert {"HttpApiId", "HttpApiUrl"} <= compiled(linted(2))["Outputs"].keys()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_function_may_write_its_own_log_and_nothing_else(linted: Linted, stage: int) -> None:
+    # The service calls nothing of AWS yet: what is granted is what Lambda itself needs.
+    resources = compiled(linted(stage))["Resources"]
+    roles = {name: r for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"}
+    assert roles.keys() == {1: {"QuoteRole"}, 2: {"QuoteRole", "ApiRole"}}[stage]
+    for name, role in roles.items():
+        group = name.replace("Role", "LogGroup")
+        assert [p["PolicyDocument"]["Statement"] for p in role["Properties"]["Policies"]] == [
+            [
+                {
+                    "Effect": "Allow",
+                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    "Resource": {"Fn::GetAtt": [group, "Arn"]},
+                }
+            ]
+        ]
+        assert not role["Properties"].get("ManagedPolicyArns")
+
+
+def test_the_gateway_may_call_the_function(linted: Linted) -> None:
+    permission = compiled(linted(2))["Resources"]["ApiLambdaPermissionHttpApi"]["Properties"]
+    assert permission["Action"] == "lambda:InvokeFunction"
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert permission["SourceArn"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_logs_are_json_and_end(linted: Linted, stage: int) -> None:
+    resources = compiled(linted(stage))["Resources"].values()
+    functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
+    assert {f["LoggingConfig"]["LogFormat"] for f in functions} == {"JSON"}
+    groups = [r["Properties"] for r in resources if r["Type"] == "AWS::Logs::LogGroup"]
+    assert [g["RetentionInDays"] for g in groups] == [30] * len(functions)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_package_is_small_and_the_same_each_time(linted: Linted, stage: int) -> None:
+    project = linted(stage)
+    arguments = ("package", "--runtime", "python3.13", "--architecture", "arm64")
+    package = project.folder / ".build/service.zip"
+    seen = set()
+    for _ in range(2):
+        for folder in (project.folder / ".build").glob("libraries-*.stamp"):
+            folder.unlink()
+        assert tool(project, *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9") == ""
+        seen.add(package.read_bytes())
+    assert len(seen) == 1
+    assert package.stat().st_size <= MAX_KIB[stage] * 1024
+    with zipfile.ZipFile(package) as archive:
+        names = set(archive.namelist())
+    modules = {name for name in names if name.endswith(".py")}
+    tag = sys.implementation.cache_tag
+    for name in modules:
+        where, file = os.path.split(name)
+        assert f"{where}/__pycache__/{file[:-3]}.{tag}.pyc".lstrip("/") in names
+    assert not [name for name in names if "tests/" in name or "boto3" in name]
+
+
+def test_the_package_for_aws_is_built_for_its_machine_and_python(scooter: Project) -> None:
+    said = tool(scooter, "package", "--runtime", "python3.13", "--architecture", "arm64")
+    if "Python 3.13, which Lambda will run, is not on this machine" in said:
+        pytest.skip("there is no Python 3.13 here, and uv cannot fetch it")
+    assert said == ""
+    with zipfile.ZipFile(scooter.folder / ".build/service.zip") as archive:
+        extensions = [name for name in archive.namelist() if name.endswith(".so")]
+        assert extensions
+        for name in extensions:
+            assert "cpython-313-aarch64" in name
+            assert archive.read(name)[18] == 183  # AArch64, in the ELF header
+        caches = [name for name in archive.namelist() if name.endswith(".pyc")]
+        assert caches
+        assert all(name.endswith(".cpython-313.pyc") for name in caches)
+        assert {archive.read(name)[4] for name in caches} == {1}  # unchecked hash, PEP 552
+
+
+# --- The house rules
+
+
+@pytest.fixture(scope="module")
+def rules(linted: Linted) -> ModuleType:
+    path = linted(2).folder / "house_rules.py"
+    spec = importlib.util.spec_from_file_location("house_rules", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["house_rules"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+TAGS = {"service": "s", "team": "t", "deployment": "dev"}
+ROLE = {"Fn::GetAtt": ["QuoteRole", "Arn"]}
+
+
+def policy(**statement: object) -> dict[str, Any]:
+    return {
+        "Type": "AWS::IAM::Policy",
+        "Properties": {"PolicyDocument": {"Statement": [{"Effect": "Allow", **statement}]}},
+    }
+
+
+def queue(**properties: object) -> dict[str, Any]:
+    return {"Type": "AWS::SQS::Queue", "Properties": {"SqsManagedSseEnabled": True, **properties}}
+
+
+DEAD = {"deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}, "maxReceiveCount": 5}
+MAPPING = {
+    "Type": "AWS::Lambda::EventSourceMapping",
+    "Properties": {
+        "EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]},
+        "FunctionName": {"Fn::GetAtt": ["QuoteLambdaFunction", "Arn"]},
+    },
+}
+GOOD_QUEUE = {"Queue": queue(RedrivePolicy=DEAD, VisibilityTimeout=60), "Dead": queue()}
+TABLE = {"SSESpecification": {"SSEEnabled": True}}
+RECOVERY = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
+
+
+def table(**properties: object) -> dict[str, Any]:
+    return {"Type": "AWS::DynamoDB::Table", "Properties": properties}
+
+
+GOOD = [
+    {**GOOD_QUEUE, "Mapping": MAPPING, "Table": table(**TABLE, **RECOVERY)},
+    {"P": policy(Action="logs:PutLogEvents", Resource="arn:aws:logs:x:1:log-group:g:*")},
+    {"P": policy(Action="s3:GetObject", Resource="arn:aws:s3:::b/*") | {"Type": "AWS::S3::X"}},
+]
+BROKEN = [
+    ("supported_runtime", "QuoteLambdaFunction", {"Runtime": "python3.9"}),
+    ("role_of_its_own", "QuoteLambdaFunction", {"Role": {"Fn::GetAtt": ["ApiRole", "Arn"]}}),
+    ("role_of_its_own", "QuoteLambdaFunction", {"Role": "arn:aws:iam::1:role/any"}),
+    ("log_retention", "QuoteLogGroup", {"RetentionInDays": None}),
+    ("answers_before_the_gateway_gives_up", "ApiLambdaFunction", {"Timeout": 30}),
+    ("authorised_or_public", "HttpApiRouteDefault (GET /x)", {"RouteKey": "GET /x"}),
+    ("no_wildcards", "P", policy(Action="s3:*", Resource="arn:aws:s3:::b/k")),
+    ("no_wildcards", "P", policy(Action="s3:GetObject", Resource="arn:aws:s3:::b/*")),
+    ("no_wildcards", "P", policy(Action=["logs:PutLogEvents"], Resource=["*"])),
+    ("no_wildcards", "P", policy(NotAction="s3:GetObject", Resource="arn:aws:s3:::b/k")),
+    ("dead_letter_queue", "Queue", queue()),
+    ("dead_letter_queue", "Queue", queue(RedrivePolicy={**DEAD, "maxReceiveCount": 4})),
+    ("visibility_timeout", "Queue", queue(RedrivePolicy=DEAD, VisibilityTimeout=59)),
+    ("point_in_time_recovery", "Table", table(**TABLE)),
+    ("encrypted", "Table", table(**RECOVERY)),
+    ("encrypted", "Queue", {"Type": "AWS::SQS::Queue", "Properties": {"RedrivePolicy": DEAD}}),
+]
+
+
+def broken(rules: ModuleType, resources: dict[str, Any], tags: dict[str, str]) -> set[Any]:
+    stack = rules.Stack(resources, tags)
+    found = {(r.broken_by.__name__, name) for r in rules.RULES for name in r.broken_by(stack)}
+    return found
+
+
+@pytest.mark.parametrize("resources", GOOD)
+def test_what_keeps_the_house_rules_passes(
+    rules: ModuleType, linted: Linted, resources: dict[str, Any]
+) -> None:
+    assert broken(rules, compiled(linted(2))["Resources"] | resources, TAGS) == set()
+
+
+@pytest.mark.parametrize(("rule", "name", "change"), BROKEN)
+def test_what_breaks_a_house_rule_is_named(
+    rules: ModuleType, linted: Linted, rule: str, name: str, change: dict[str, Any]
+) -> None:
+    resources = {**copy.deepcopy(compiled(linted(2))["Resources"])}
+    if "Type" in change:
+        resources |= {**GOOD_QUEUE, "Mapping": MAPPING, name: change}
+    else:
+        resources[name.split()[0]]["Properties"] |= change
+    assert (rule, name) in broken(rules, resources, TAGS)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_missing_tag_is_named(rules: ModuleType, linted: Linted, tag: str) -> None:
+    tags = TAGS | {tag: ""}
+    found = broken(rules, compiled(linted(1))["Resources"], tags)
+    assert found == {("tagged", f"stack (no {tag})")}
+
+
+def test_every_house_rule_has_been_seen_to_bite(rules: ModuleType) -> None:
+    names = {rule.broken_by.__name__ for rule in rules.RULES}
+    assert names == {rule for rule, _, _ in BROKEN} | {"tagged"}
+    assert all(rule.says and rule.reason and rule.fix for rule in rules.RULES)
+
+
+def test_lint_tells_resource_rule_reason_and_fix(scooter: Project) -> None:
+    scooter.edit("serverless.yml", "  logRetentionInDays: 30\n", "")
+    said = tool(scooter, "check_stack")
+    assert "ApiLogGroup: A log group has a retention." in said
+    assert "QuoteLogGroup: A log group has a retention." in said
+    assert "Why: logs are kept, and paid for, for ever without it" in said
+    assert "Fix: keep logRetentionInDays in serverless.yml" in said
+    assert "House rules were broken 2 times." in said
+
+
+def test_lint_runs_cfn_lint(scooter: Project) -> None:
+    scooter.edit("infra/quote.yml", "  Resources:\n", CFN_FAULT)
+    said = tool(scooter, "check_stack")
+    assert "E3002" in said
+    assert "cfn-lint found the above" in said
+
+
+CFN_FAULT = """  Resources:
+    Topic:
+      Type: AWS::SNS::Topic
+      Properties:
+        Colour: red
+"""
+
+
+# --- Pieces that cannot be loaded
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "infra/own-x.yml: nothing in it"),
+        ("function:\n  x: {}\n", 'infra/own-x.yml: "function" is not a section of a piece'),
+    ],
+)
+def test_a_piece_with_nothing_to_gather_is_named(scooter: Project, text: str, message: str) -> None:
+    scooter.write("infra/own-x.yml", text)
+    assert message in tool(scooter, "check_stack")
+
+
+def test_a_piece_that_is_not_yaml_is_named(scooter: Project) -> None:
+    scooter.write("infra/own-x.yml", "functions: [}\n")
+    assert "own-x.yml" in tool(scooter, "check_stack")
+
+
+# --- What stops a package
+
+
+def build(project: Project, **environ: str) -> str:
+    """Build for this machine, as under an emulator; give the error."""
+    arguments = ("--runtime", "python3.13", "--architecture", "arm64")
+    return tool(project, "package", *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9", **environ)
+
+
+def test_a_budget_exceeded_stops_the_build(scooter: Project) -> None:
+    scooter.edit("pyproject.toml", "max-mib = 5", "max-mib = 1")
+    said = build(scooter)
+    assert "MiB, over its budget of 1 MiB" in said
+    assert "raise max-mib under [tool.package] in pyproject.toml" in said
+
+
+def test_a_module_that_is_not_python_stops_the_build(scooter: Project) -> None:
+    scooter.write("service/own.py", "def\n")
+    said = build(scooter)
+    assert "A module could not be compiled." in said
+    assert "own.py" in said
+
+
+def test_pins_that_contradict_stop_the_build(scooter: Project) -> None:
+    scooter.write("requirements/own.txt", "flask==2.0.0\n")
+    said = build(scooter)
+    assert "two pins that contradict" in said
+    assert "flask" in said
+
+
+def test_a_package_without_a_wheel_stops_the_build(scooter: Project) -> None:
+    scooter.write("requirements/own.txt", "pyspark==3.5.1\n")
+    said = build(scooter)
+    assert "a package with no wheel for Python" in said
+    assert "Next: change the requirement in requirements/" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("fast.so", bytes(18) + b"\x03\x00", "fast.so is not built for arm64."),
+        (
+            "fast.cpython-39-aarch64-linux-gnu.so",
+            bytes(18) + b"\xb7\x00",
+            "is not built for Python",
+        ),
+        ("__pycache__/x.cpython-313.pyc", bytes(16), "x.cpython-313.pyc is stale."),
+    ],
+)
+def test_a_look_inside_finds_what_lambda_could_not_use(
+    scooter: Project, tmp_path: Path, file: str, content: bytes, message: str
+) -> None:
+    package = tmp_path / "service.zip"
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr(file, content)
+    program = (
+        "import sys, pathlib; from tools import package as p; from tools.console import Stop\n"
+        "target = p.THIS_MACHINE._replace(architecture='arm64')\n"
+        "try: p.inspect(pathlib.Path(sys.argv[1]), target)\n"
+        "except Stop as stop: print(stop)"
+    )
+    python = scooter.folder / ".tox/lint/bin/python"
+    assert message in scooter.run(str(python), "-c", program, str(package)).stdout
+
+
+def test_without_the_target_python_it_is_said_what_to_install(scooter: Project) -> None:
+    arguments = ("package", "--runtime", "python3.10", "--architecture", "arm64")
+    nowhere = {"PATH": "/usr/bin:/bin", "UV_PYTHON_DOWNLOADS": "never", "PYENV_ROOT": "/nowhere"}
+    said = tool(scooter, *arguments, **nowhere)
+    assert "Python 3.10, which Lambda will run, is not on this machine." in said
+    assert "uv python install 3.10" in said
+
+
+# --- What stops a deployment
+
+
+@pytest.mark.parametrize("name", ["scooter", "2", "Dev", "a" * 17, "-x"])
+def test_a_deployment_cannot_have_such_a_name(scooter: Project, name: str) -> None:
+    # By osls itself: whoever calls it without our tools gets the same answer.
+    osls = str(scooter.folder / "node_modules/.bin/osls")
+    path = f"{scooter.folder / '.tox/lint/bin'}:{os.environ['PATH']}"
+    done = scooter.run(osls, "print", f"--stage={name}", check=False, environ={"PATH": path})
+    assert done.returncode != 0
+    assert f'"{name}" cannot name a deployment.' in done.stdout
+    assert "tox -e deploy -- --stage dev" in done.stdout
+
+
+def test_osls_builds_the_package_also_when_nobody_calls_our_tools(scooter: Project) -> None:
+    osls = str(scooter.folder / "node_modules/.bin/osls")
+    environ = {"PYTHON": sys.executable, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    with_uv = {"PATH": f"{scooter.folder / '.tox/lint/bin'}:{os.environ['PATH']}"}
+    scooter.run(osls, "package", environ=environ | with_uv)
+
+    node = scooter.folder / ".tox/lint/bin/node"
+    program = f"{node} {osls} package"
+    bare = {"PATH": "/usr/bin:/bin"}
+    for stamp in (scooter.folder / ".build").glob("libraries-*.stamp"):
+        stamp.unlink()
+    done = scooter.run("/bin/sh", "-c", program, check=False, environ=environ | bare)
+    assert done.returncode != 0
+    assert "uv is not installed." in done.stdout
+
+
+def test_local_needs_a_running_emulator(scooter: Project) -> None:
+    said = tool(scooter, "stack", "deploy", "--stage", "local")
+    assert "No emulator is running for this project." in said
+    assert "Next: tox -e up" in said
+
+
+def test_aws_needs_credentials(scooter: Project) -> None:
+    nobody = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    said = tool(scooter, "stack", "deploy", "--stage", "dev", **nobody)
+    assert "There are no AWS credentials." in said
+    assert "aws sso login" in said
+
+
+UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+
+
+def test_an_npm_registry_out_of_reach_is_said(scooter: Project, tmp_path: Path) -> None:
+    (scooter.folder / "node_modules/.installed").unlink()
+    nowhere = {"NPM_CONFIG_REGISTRY": "http://127.0.0.1:9", "NPM_CONFIG_FETCH_RETRIES": "0"}
+    said = tool(scooter, "check_stack", NPM_CONFIG_CACHE=str(tmp_path), **nowhere)
+    assert "osls could not be installed." in said
+    assert "the npm registry is out of reach" in said
+    assert tool(scooter, "check_stack") == ""
+
+
+def test_a_package_index_out_of_reach_is_said(scooter: Project, tmp_path: Path) -> None:
+    scooter.write("tools/requirements-own.txt", "six\n")
+    nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9", "UV_HTTP_RETRIES": "0"}
+    said = tool(scooter, "install", UV_CACHE_DIR=str(tmp_path), **nowhere)
+    assert "The tools could not be installed." in said
+    assert "Next: check the network." in said
+
+
+def test_without_node_it_is_said_how_to_get_it(scooter: Project) -> None:
+    (scooter.folder / "node_modules/.installed").unlink()
+    program = (
+        "import shutil; shutil.which = lambda *a, **k: None\n"
+        "from tools import osls; from tools.console import clear_errors\n"
+        "with clear_errors(): osls.install()"
+    )
+    python = str(scooter.folder / ".tox/lint/bin/python")
+    done = scooter.run(python, "-c", program, check=False)
+    assert done.returncode == 1
+    assert "Node.js is not on this machine." in done.stdout
+    assert tool(scooter, "check_stack") == ""
+
+
+def test_settings_agree_with_each_other(linted: Linted) -> None:
+    project = linted(2)
+    workflow = load(project.folder / ".github/workflows/ci.yml")
+    setup = workflow["jobs"]["tox"]["steps"][1]["with"]["python-version"]
+    runtime = load(project.folder / "serverless.yml")["provider"]["runtime"]
+    assert runtime == f"python{setup}"

@@ -1,0 +1,143 @@
+"""What Copier makes at each stage: these files, and nothing that tells of a template."""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+
+import pytest
+
+from demo.snapshot import ROOT
+from tests.conftest import STAGES, Project, Render, load
+
+SKATEBOARD = """
+.gitattributes .github/workflows/ci.yml .gitignore .npmrc README.md
+docs/1-skateboard.md house_rules.py infra/index.js infra/quote.yml package-lock.json
+package.json pyproject.toml serverless.yml service/__init__.py service/pricing.py service/quote.py
+tests/journey/conftest.py tests/journey/test_1_skateboard.py tests/unit/test_pricing.py
+tests/unit/test_quote.py tools/check_stack.py tools/console.py tools/emulator.py tools/install.py
+tools/osls-plugin.js tools/osls.py tools/package.py tools/pins.txt tools/stack.py tools/up.py
+tox.ini
+"""
+SCOOTER = """
+docs/2-scooter.md infra/api.yml openapi/api.yml requirements/api.txt service/api.py
+service/http.py service/routes/health.py service/routes/quotes.py tests/journey/fixtures/api.py
+tests/journey/test_2_scooter.py tests/unit/test_api.py tools/openapi.py
+tools/requirements-openapi.txt
+"""
+FILES = {1: set(SKATEBOARD.split()), 2: set((SKATEBOARD + SCOOTER).split())}
+MOST_FILES = {1: 35, 2: 45}  # each costs every update time, and every reader a look
+
+# What a project at stage 1 must not speak of: everything that a later stage brings.
+LATER = re.compile(r"flask|wsgi|werkzeug|openapi|blueprint|problem|http api", re.I)
+
+Fresh = Callable[[int], Project]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_files_are_these(fresh: Fresh, stage: int) -> None:
+    assert fresh(stage).files().keys() == FILES[stage]
+    assert len(FILES[stage]) + 1 <= MOST_FILES[stage]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_folder_is_empty(fresh: Fresh, stage: int) -> None:
+    folders = [path for path in fresh(stage).folder.rglob("*") if path.is_dir()]
+    empty = [path for path in folders if ".git" not in path.parts and not any(path.iterdir())]
+    assert empty == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_of_the_template_is_left_in(fresh: Fresh, stage: int) -> None:
+    for name, content in fresh(stage).files().items():
+        text = content.decode()
+        assert not re.search(r"\{\{|\{%|\{#|\.jinja\b", text), name
+        assert "\n\n\n\n" not in text, name
+        assert name.endswith(".py") or "\n\n\n" not in text, name
+        assert not re.search(r"[ \t]+$", text, re.MULTILINE), name
+        assert text.endswith("\n"), name
+        assert not text.endswith("\n\n"), name
+        assert "\r" not in text, name
+        assert '"' not in name
+
+
+def test_a_skateboard_knows_nothing_of_a_scooter(fresh: Fresh) -> None:
+    allowed = {
+        "house_rules.py",  # a company's rules are for all of AWS
+        "package-lock.json",
+    }
+    for name, content in fresh(1).files().items():
+        if name not in allowed:
+            assert not LATER.search(content.decode()), name
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_file_parses(fresh: Fresh, stage: int) -> None:
+    for name in fresh(stage).files():
+        path = fresh(stage).folder / name
+        if path.suffix in {".yml", ".json"}:
+            assert load(path), name
+        if path.suffix == ".toml":
+            assert tomllib.loads(path.read_text(encoding="utf-8")), name
+        if path.suffix == ".py":
+            compile(path.read_text(encoding="utf-8"), name, "exec")
+
+
+ANSWERS = {
+    "service_name": "odd-name-7",
+    "description": "Ends in odd-words",
+    "team": "Team Rot/1",
+    "region": "eu-central-1",
+    "python_version": "3.12",
+}
+
+
+@pytest.mark.parametrize(("question", "answer"), ANSWERS.items())
+def test_every_question_changes_the_output(
+    render: Render, fresh: Fresh, question: str, answer: str
+) -> None:
+    before, after = fresh(1).files(), render(1, **{question: answer}).files()
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed
+    assert all(answer in after[name].decode() for name in changed)
+
+
+DESCRIPTION = "A \"quoted\" one: 'x' # {{ no }} ${self:x} {% if %}\nnext line & <b> \\ 🛹 日本語"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_difficult_description_stays_what_it_is(render: Render, stage: int) -> None:
+    project = render(stage, description=DESCRIPTION)
+    folder = project.folder
+    pyproject = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    assert pyproject["project"]["description"] == DESCRIPTION
+    assert DESCRIPTION.replace("\n", " ") in (folder / "README.md").read_text(encoding="utf-8")
+    assert load(folder / ".copier-answers.yml")["description"] == DESCRIPTION
+    if stage > 1:
+        assert load(folder / "openapi/api.yml")["info"]["description"] == DESCRIPTION
+
+
+def test_the_lock_has_the_pinned_version_and_no_addresses(fresh: Fresh) -> None:
+    folder = fresh(1).folder
+    wanted = load(folder / "package.json")["devDependencies"]["osls"]
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
+    assert packages["node_modules/osls"]["version"] == wanted
+    assert not [name for name, package in packages.items() if "resolved" in package]
+    assert [name for name, package in packages.items() if name and "integrity" not in package] == []
+
+
+def test_what_is_shipped_is_pinned_with_hashes(fresh: Fresh) -> None:
+    text = (fresh(2).folder / "requirements/api.txt").read_text()
+    pins = re.findall(r"^([\w.-]+)==\S+ (.*)$", text, re.MULTILINE)
+    assert {"flask", "serverless-wsgi"} <= {name for name, _ in pins}
+    assert text.count("==") == len(pins) == len(re.findall(r"== ?\S+ \\\n +--hash=sha256:", text))
+
+
+def test_a_stage_is_described_in_one_place() -> None:
+    ladder = sorted(path.name for path in (ROOT / "stages").glob("[0-9]*.yml"))
+    facts = [load(ROOT / "stages" / name) for name in ladder]
+    for number, (name, fact) in enumerate(zip(ladder, facts, strict=True), start=1):
+        vehicle = name.split("-")[1].removesuffix(".yml")
+        assert fact[vehicle]["default"]["number"] == number
+        assert fact[vehicle]["default"]["vehicle"] == vehicle
+        assert (ROOT / "template" / fact[vehicle]["default"]["lesson"]).exists()
