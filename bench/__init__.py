@@ -1,0 +1,1 @@
+"""Measures what the template promises, beside the rivals: ``tox -e bench``."""

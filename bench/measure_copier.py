@@ -1,0 +1,81 @@
+"""What our template adds to Copier's own cost, and how many files a project has."""
+
+import statistics
+import sys
+from pathlib import Path
+
+from bench import bare, shell
+from bench.console import step
+from bench.findings import Findings, Table
+from bench.pairs import Measure, alternate, ratio
+from bench.workshop import Workshop, commit, files, remove
+
+PAIRS = 11
+COPIER = (sys.executable, "-m", "copier")
+
+
+def measure(workshop: Workshop) -> Findings:
+    """Compare with a bare template, in pairs."""
+    with step("Making a bare template with as many files"):
+        templates = {"ours": workshop.template, "bare": bare.template(workshop)}
+    findings = Findings()
+    rows = []
+    for command, make in (("copy", copy), ("update", update)):
+        measures = {
+            name: make(template, workshop.folder / f"{command}-{name}")
+            for name, template in templates.items()
+        }
+        with step(f"copier {command}"):
+            taken = alternate(PAIRS, measures)
+        compared = ratio(taken["ours"], taken["bare"])
+        findings.values[f"copier {command} by a bare template's"] = compared.median
+        seconds = [f"{statistics.median(taken[name]):.2f} s" for name in templates]
+        rows.append([f"`copier {command}`", *seconds, str(compared)])
+    findings.tables = [
+        Table(
+            "Copying and updating",
+            f"Whole processes, {PAIRS} alternating pairs, beside a template with the same files as"
+            " plain files and one question. Copied at stage 1, updated to stage 2.",
+            ["command", "ours", "bare", "ours by bare"],
+            rows,
+        )
+    ]
+    return findings
+
+
+def copy(template: Path, project: Path) -> Measure:
+    """The measure gives the seconds of one copy, into a new folder."""
+
+    def seconds() -> float:
+        remove(project)
+        taken, _ = shell.run(
+            *COPIER, "copy", "--quiet", "--defaults", template, project, cwd=template.parent
+        )
+        return taken
+
+    seconds()
+    return seconds
+
+
+def update(template: Path, project: Path) -> Measure:
+    """The measure gives the seconds of one update from stage 1 to 2."""
+    copy(template, project)
+    commit(project)
+    options = ("--quiet", "--defaults", "--vcs-ref=:current:", "--data=stage=2")
+
+    def seconds() -> float:
+        shell.run("git", "reset", "--quiet", "--hard", cwd=project)
+        shell.run("git", "clean", "--quiet", "--force", "-dx", cwd=project)
+        before = len(files(project))
+        taken, _ = shell.run(*COPIER, "update", *options, cwd=project)
+        assert len(files(project)) > before, "the update brought nothing"
+        return taken
+
+    seconds()
+    return seconds
+
+
+def count(workshop: Workshop) -> Findings:
+    """Count the files of generated projects."""
+    counts = {f"files, stage {stage}": len(files(workshop.project(stage))) for stage in (1, 2)}
+    return Findings(dict(counts))

@@ -1,0 +1,89 @@
+"""The packages to compare: ours, the floor under it, and the rivals'."""
+
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import shell
+from bench.console import step
+from bench.rivals import SOURCES, Rivals
+from bench.workshop import Workshop
+
+EVENTS = Path(__file__).parent / "events"
+HTTP_API = EVENTS / "http-api-2.0.json"
+REST_API = EVENTS / "rest-api-1.0.json"
+
+FLOOR = "bare Flask + serverless-wsgi, our build"
+USUAL = "Flask + serverless-wsgi, usual build"
+CHALICE = "Chalice"
+ZAPPA = "Zappa"
+FASTAPI = "FastAPI + Mangum, usual build"
+
+
+class Package(NamedTuple):
+    """A zip for Lambda, its handler as ``module`` and ``function``, and what it is sent."""
+
+    zip: Path
+    module: str
+    function: str
+    event: Path
+
+
+class Packages:
+    """Builds each package once."""
+
+    def __init__(self, workshop: Workshop, rivals: Rivals) -> None:
+        self._workshop = workshop
+        self._rivals = rivals
+        self._builders: dict[str, Callable[[], Package]] = {
+            FLOOR: self._floor,
+            USUAL: lambda: self._with_osls("flask", "wsgi_handler"),
+            CHALICE: self._chalice,
+            ZAPPA: self._zappa,
+            FASTAPI: lambda: self._with_osls("fastapi", "app"),
+        }
+
+    @cache  # noqa: B019 - there is one, and it lives as long as the program
+    def ours(self, stage: int) -> Package:
+        """What a generated project builds; only stage 2 answers the event."""
+        built = self._workshop.build(self._workshop.project(stage))
+        return Package(built, "service.api", "handler", HTTP_API)
+
+    @cache  # noqa: B019
+    def others(self) -> dict[str, Package]:
+        """All packages that are not ours, by name."""
+        return {name: build() for name, build in self._builders.items()}
+
+    def _floor(self) -> Package:
+        project = self._workshop.folder / "floor"
+        left_out = shutil.ignore_patterns(".git", ".tox", ".build", "node_modules")
+        shutil.copytree(self._workshop.project(2), project, ignore=left_out)
+        shutil.rmtree(project / "service")
+        (project / "service").mkdir()
+        (project / "service" / "__init__.py").touch()
+        shutil.copy(SOURCES / "flask" / "app.py", project / "service")
+        return Package(self._workshop.build(project), "service.app", "handler", HTTP_API)
+
+    def _with_osls(self, name: str, module: str) -> Package:
+        rival = self._rivals.make_with_osls(name)
+        with step(f"Packaging {name} with osls"):
+            self._run(name, "node_modules/.bin/osls", "package")
+        return Package(rival.folder / ".serverless" / "rival.zip", module, "handler", HTTP_API)
+
+    def _zappa(self) -> Package:
+        built = self._workshop.folder / "zappa.zip"
+        with step("Packaging zappa"):
+            self._run("zappa", "zappa", "package", "bench", "--output", str(built))
+        return Package(built, "handler", "lambda_handler", HTTP_API)
+
+    def _chalice(self) -> Package:
+        built = self._workshop.folder / "chalice-package"
+        with step("Packaging chalice"):
+            self._run("chalice", "chalice", "package", str(built))
+        return Package(built / "deployment.zip", "app", "app", REST_API)
+
+    def _run(self, name: str, *command: str) -> None:
+        rival = self._rivals.make(name)
+        shell.run(*command, cwd=rival.folder, environ=self._rivals.environment(rival))

@@ -1,0 +1,93 @@
+"""Where everything is made: a temporary folder with the template and projects of it."""
+
+import json
+import re
+import shutil
+import sys
+from functools import cache, cached_property
+from pathlib import Path
+
+from bench import shell
+from bench.console import step
+from demo.snapshot import snapshot
+
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Workshop:
+    """Makes each thing once, when it is first asked for, in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def template(self) -> Path:
+        """The template as it lies here, in a git repository of its own, with a version."""
+        folder = self.folder / "template"
+        folder.mkdir()
+        snapshot(folder)
+        return folder
+
+    @cache  # noqa: B019 - there is one workshop, and it lives as long as the program
+    def project(self, stage: int) -> Path:
+        """A generated project, committed."""
+        folder = self.folder / f"stage-{stage}"
+        with step(f"Generating a project of stage {stage}"):
+            shell.run(
+                *(sys.executable, "-m", "copier", "copy", "--quiet", "--defaults"),
+                *(f"--data=stage={stage}", self.template, folder),
+                cwd=self.folder,
+            )
+            commit(folder)
+        return folder
+
+    @cached_property
+    def python(self) -> Path:
+        """The Python of a project's tox environment, which has all of its tools."""
+        project = self.project(2)
+        with step("Installing the project's tools"):
+            shell.run(sys.executable, "-m", "tox", "-e", "deploy", "--", "--help", cwd=project)
+        return project / ".tox" / "deploy" / "bin" / "python"
+
+    def build(self, project: Path) -> Path:
+        """Let a project build its package, for this Python on this machine."""
+        with step(f"Building the package of {project.name}"):
+            target = ("--runtime", f"python{VERSION}", "--architecture", "x86_64")
+            shell.run(self.python, "-m", "tools.package", *target, cwd=project)
+        return project / ".build" / "service.zip"
+
+    def versions(self) -> dict[str, str]:
+        """Which osls and which emulator the projects of this template use."""
+        project = self.project(2)
+        tools = json.loads((project / "package.json").read_text(encoding="utf-8"))
+        pins = (project / "tools" / "pins.txt").read_text(encoding="utf-8")
+        found = re.search(r"^ministack==(\S+)", pins, re.MULTILINE)
+        assert found
+        return {"osls": tools["devDependencies"]["osls"], "ministack": found[1]}
+
+
+def commit(folder: Path, tag: str | None = None) -> None:
+    """Make a folder a git repository, with all that is in it; tag the commit, if told."""
+    shell.run("git", "init", "--quiet", cwd=folder)
+    shell.run("git", "add", "--all", cwd=folder)
+    shell.run("git", "commit", "--quiet", "--message=generated", cwd=folder)
+    if tag:
+        shell.run("git", "tag", tag, cwd=folder)
+
+
+def files(project: Path) -> list[Path]:
+    """All files of a generated project, relative to it."""
+    return sorted(
+        path.relative_to(project)
+        for path in project.rglob("*")
+        if path.is_file() and ".git" not in path.relative_to(project).parts
+    )
+
+
+def remove(*paths: Path) -> None:
+    """Remove files and folders, whether they are there or not."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
