@@ -104,7 +104,7 @@ def check_credentials() -> None:
             "There are no AWS credentials.",
             "the command is for an AWS account, and AWS must know who asks.",
             "aws sso login --profile NAME, then AWS_PROFILE=NAME before the same command;"
-            " or, without AWS: tox -e up",
+            " or, without AWS: tox -e up, where the deployment is called local.",
         )
 
 
