@@ -75,12 +75,17 @@ def commit(folder: Path, tag: str | None = None) -> None:
         shell.run("git", "tag", tag, cwd=folder)
 
 
+# What tools make in a project that has been used; it is not generated.
+MADE = {".git", ".tox", ".build", ".serverless", "node_modules", "__pycache__"}
+MADE |= {".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"}
+
+
 def files(project: Path) -> list[Path]:
-    """All files of a generated project, relative to it."""
+    """All files that were generated, relative to the project."""
     return sorted(
         path.relative_to(project)
         for path in project.rglob("*")
-        if path.is_file() and ".git" not in path.relative_to(project).parts
+        if path.is_file() and not MADE.intersection(path.relative_to(project).parts)
     )
 
 
