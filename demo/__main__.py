@@ -22,7 +22,7 @@ BY_HAND = f"""
 The same by hand, in an empty folder, with Copier and tox (pipx install copier tox):
 
   copier copy {ROOT} vehicles
-  cd vehicles && git init && git add . && git commit -m "Start"
+  cd vehicles && git init -b main && git add . && git commit -m "Start"
   tox -e up                                      and, in a second terminal:
   copier update --defaults --vcs-ref=:current: --data stage=2
   git add . && git commit -m "Grow into the scooter"

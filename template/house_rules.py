@@ -14,7 +14,8 @@ RUNTIMES = {"python3.12", "python3.13", "python3.14"}
 
 TAGS = {"service", "team", "deployment"}
 
-# Routes that anybody may call. The service's own 404 answers all paths without a route.
+# Routes that anybody may call. $default is every path that has no route of its own: what is
+# behind it must be meant for everybody.
 PUBLIC_ROUTES = {"$default"}
 
 MAX_RECEIVE_COUNT = 5

@@ -29,10 +29,13 @@ def step(doing: str) -> Iterator[None]:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """End the program with the message, not the traceback, of a ``Stop``."""
+    """End the program with the message, not the traceback, of a ``Stop`` or a Ctrl-C."""
     try:
         yield
     except Stop as stop:
         say()
         print(f"Error: {stop}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)

@@ -95,7 +95,8 @@ def running(region: str, port: int | None = None) -> Iterator[Emulator]:
     """
     install()
     port = free_port() if port is None else taken_or(port)
-    before = {ending: signal.signal(ending, interrupt_once) for ending in ENDINGS}
+    for ending in ENDINGS:
+        signal.signal(ending, interrupt_once)
     folder = Path(tempfile.mkdtemp(prefix="emulator-"))
     process = None
     try:
@@ -109,8 +110,6 @@ def running(region: str, port: int | None = None) -> Iterator[Emulator]:
         if process:
             stop(process)
         shutil.rmtree(folder, ignore_errors=True)
-        for ending, handler in before.items():
-            signal.signal(ending, handler)
 
 
 def interrupt_once(_signal: int, _frame: FrameType | None) -> None:
@@ -193,6 +192,12 @@ def taken_or(port: int) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
+        except OverflowError:
+            raise Stop(
+                f"{port} is not a port.",
+                "ports go from 0 to 65535.",
+                "tox -e up, which takes a free one.",
+            ) from None
         except OSError as error:
             raise Stop(
                 f"Port {port} is taken.",
