@@ -129,7 +129,9 @@ def fresh(render: Render) -> Callable[[int], Project]:
     made: dict[int, Project] = {}
 
     def fresh(stage: int) -> Project:
-        return made.setdefault(stage, made.get(stage) or render(stage))
+        if stage not in made:
+            made[stage] = render(stage)
+        return made[stage]
 
     return fresh
 

@@ -231,8 +231,7 @@ BROKEN = [
 
 def broken(rules: ModuleType, resources: dict[str, Any], tags: dict[str, str]) -> set[Any]:
     stack = rules.Stack(resources, tags)
-    found = {(r.broken_by.__name__, name) for r in rules.RULES for name in r.broken_by(stack)}
-    return found
+    return {(r.broken_by.__name__, name) for r in rules.RULES for name in r.broken_by(stack)}
 
 
 @pytest.mark.parametrize("resources", GOOD)
