@@ -11,7 +11,15 @@ import yaml
 from demo.snapshot import environment, snapshot
 
 QUESTIONS = {"service_name", "description", "team", "region", "python_version", "stage"}
-STAGES = (1, 2)
+STAGES = (1, 2, 3)
+
+Grant = tuple[str, str, str]  # role, action, resource
+
+# What the service itself does with its permissions, by the stage that brings it. Without any
+# of these a journey fails.
+USED: dict[int, set[Grant]] = {
+    3: {("ApiRole", "sqs:SendMessage", "OrdersQueue")},
+}
 
 
 Environ = Mapping[str, str]

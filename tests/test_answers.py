@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from demo.snapshot import VERSION
-from tests.conftest import Project, Render, copier, run
+from tests.conftest import STAGES, Project, Render, copier, run
 
 CHARACTERS = (
     "Start with a lower-case letter, then use lower-case letters, digits and single dashes,"
@@ -23,7 +23,7 @@ TAG = (
 )
 REGION = "Write the code of an AWS region, such as ap-northeast-1 or eu-central-1."
 PYTHON = "Choose one of: 3.12, 3.13."
-STAGE = "Choose a whole number from 1 to 2."
+STAGE = f"Choose a whole number from 1 to {STAGES[-1]}."
 
 GOOD = [
     ("service_name", "a"),
@@ -70,7 +70,7 @@ BAD = [
     ("python_version", "3.11", PYTHON),
     ("python_version", "4", PYTHON),
     ("stage", "0", STAGE),
-    ("stage", "3", STAGE),
+    ("stage", "6", STAGE),
     ("stage", "scooter", STAGE),
     ("stage", "1.5", STAGE),
 ]

@@ -1,10 +1,12 @@
 """A step only adds files, by whatever way it is taken, and keeps what people did."""
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project, Render, copier, run
+from tests.conftest import STAGES, Project, Render, copier, run
 
 EDITS = {
     "service/pricing.py": ('"skateboard": 8_000', '"skateboard": 7_500'),
@@ -24,12 +26,22 @@ EDITS = {
 }
 
 
-def test_growing_gives_what_copying_gives(render: Render) -> None:
-    grown, copied = render(1), render(2)
-    before = grown.files()
-    grown.advance(2)
+# Every step, and the ladder rung by rung. As each step ends in what a copy is, down to the
+# answers, every other way ends there too.
+WAYS = [*itertools.combinations(STAGES, 2), STAGES]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(map(str, way)))
+def test_growing_gives_what_copying_gives(
+    render: Render, fresh: Callable[[int], Project], way: tuple[int, ...]
+) -> None:
+    grown, copied = render(way[0]), fresh(way[-1])
+    for stage in way[1:]:
+        before = grown.files()
+        grown.advance(stage)
+        assert before.items() <= grown.files().items()
+        grown.commit()
     assert grown.files() == copied.files()
-    assert before.items() <= grown.files().items()
     answers = (grown.folder / ".copier-answers.yml").read_text()
     assert answers == (copied.folder / ".copier-answers.yml").read_text()
 
@@ -43,18 +55,21 @@ def test_a_second_update_changes_nothing(render: Render) -> None:
 
 
 def test_everybodys_edits_are_kept(render: Render) -> None:
+    """Step by step, with an edit in every file that people have reason to change."""
     project = render(1)
     for name, (old, new) in EDITS.items():
         project.edit(name, old, new)
     (project.folder / "docs/1-skateboard.md").unlink()
     project.write("infra/own-queue.yml", "resources:\n  Resources: {}\n")
     project.commit()
-    before = project.files()
-    project.advance(2)
-    assert project.run("git", "ls-files", "--unmerged").stdout == ""
-    after = project.files()
-    assert before.items() <= after.items()
-    assert "docs/1-skateboard.md" not in after
+    for stage in STAGES[1:]:
+        before = project.files()
+        project.advance(stage)
+        assert project.run("git", "ls-files", "--unmerged").stdout == ""
+        after = project.files()
+        assert before.items() <= after.items()
+        assert "docs/1-skateboard.md" not in after
+        project.commit()
 
 
 def test_a_file_at_a_path_of_the_next_stage_conflicts_loudly(render: Render) -> None:

@@ -6,16 +6,16 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.conftest import STAGES, Project, Render, load
+from tests.conftest import STAGES, USED, Grant, Project, Render, load
 
-MAX_KIB = {1: 12, 2: 1.8 * 1024}
+MAX_KIB = {1: 12, 2: 1.8 * 1024, 3: 4.0 * 1024}
 
 
 @pytest.fixture(scope="module")
@@ -70,35 +70,85 @@ def without_addresses(resources: dict[str, Any]) -> dict[str, Any]:
 # --- What is deployed
 
 
-def test_a_step_changes_no_resource_of_the_stage_before(linted: Linted) -> None:
-    before = without_addresses(compiled(linted(1))["Resources"])
-    after = without_addresses(compiled(linted(2))["Resources"])
-    assert before.items() <= after.items()
-    assert compiled(linted(1))["Outputs"].items() <= compiled(linted(2))["Outputs"].items()
+def holds(whole: Any, part: Any) -> bool:
+    """Whether all of ``part`` is in ``whole``: mappings may have more keys, all else is equal."""
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return all(key in whole and holds(whole[key], value) for key, value in part.items())
+    return bool(whole == part)
 
 
-def test_an_output_tells_where_the_api_is(linted: Linted) -> None:
-    assert {"HttpApiId", "HttpApiUrl"} <= compiled(linted(2))["Outputs"].keys()
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_a_step_keeps_every_resource_of_the_stage_before(linted: Linted, stage: int) -> None:
+    before, after = compiled(linted(stage - 1)), compiled(linted(stage))
+    assert holds(without_addresses(after["Resources"]), without_addresses(before["Resources"]))
+    assert holds(after["Outputs"], before["Outputs"])
+
+
+OUTPUTS = {
+    2: {"HttpApiId", "HttpApiUrl"},
+    3: {"OrdersQueueUrl", "OrdersDeadLetterQueueUrl"},
+}
+
+
+@pytest.mark.parametrize("stage", OUTPUTS)
+def test_outputs_tell_where_things_are(linted: Linted, stage: int) -> None:
+    assert OUTPUTS[stage] <= compiled(linted(stage))["Outputs"].keys()
+
+
+# What Lambda does with a role by itself; the emulator does not check it.
+LAMBDA_ITSELF = {
+    1: {
+        ("QuoteRole", "logs:CreateLogStream", "QuoteLogGroup"),
+        ("QuoteRole", "logs:PutLogEvents", "QuoteLogGroup"),
+    },
+    2: {
+        ("ApiRole", "logs:CreateLogStream", "ApiLogGroup"),
+        ("ApiRole", "logs:PutLogEvents", "ApiLogGroup"),
+    },
+    3: {
+        ("WorkerRole", "logs:CreateLogStream", "WorkerLogGroup"),
+        ("WorkerRole", "logs:PutLogEvents", "WorkerLogGroup"),
+        ("WorkerRole", "sqs:ReceiveMessage", "OrdersQueue"),
+        ("WorkerRole", "sqs:DeleteMessage", "OrdersQueue"),
+        ("WorkerRole", "sqs:GetQueueAttributes", "OrdersQueue"),
+    },
+}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_function_may_write_its_own_log_and_nothing_else(linted: Linted, stage: int) -> None:
-    # The service calls nothing of AWS yet: what is granted is what Lambda itself needs.
-    resources = compiled(linted(stage))["Resources"]
-    roles = {name: r for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"}
-    assert roles.keys() == {1: {"QuoteRole"}, 2: {"QuoteRole", "ApiRole"}}[stage]
-    for name, role in roles.items():
-        group = name.replace("Role", "LogGroup")
-        assert [p["PolicyDocument"]["Statement"] for p in role["Properties"]["Policies"]] == [
-            [
-                {
-                    "Effect": "Allow",
-                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                    "Resource": {"Fn::GetAtt": [group, "Arn"]},
-                }
-            ]
-        ]
-        assert not role["Properties"].get("ManagedPolicyArns")
+def test_a_role_may_do_this_and_nothing_else(linted: Linted, stage: int) -> None:
+    granted = list(grants(compiled(linted(stage))["Resources"]))
+    expected = [
+        grant
+        for brought in (LAMBDA_ITSELF, USED)
+        for number, some in brought.items()
+        if number <= stage
+        for grant in some
+    ]
+    assert sorted(granted) == sorted(expected)
+
+
+def grants(resources: dict[str, Any]) -> Iterator[Grant]:
+    """Role, action and resource of all that the roles of a template allow."""
+    for name, resource in resources.items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::IAM::Role":
+            assert not properties.get("ManagedPolicyArns")
+            for policy in properties["Policies"]:
+                yield from allowed(name, policy["PolicyDocument"])
+        if resource["Type"] == "AWS::IAM::Policy":
+            [role] = properties["Roles"]
+            yield from allowed(role["Ref"], properties["PolicyDocument"])
+
+
+def allowed(role: str, document: dict[str, Any]) -> Iterator[Grant]:
+    for statement in document["Statement"]:
+        assert statement.keys() == {"Effect", "Action", "Resource"}
+        actions = statement["Action"]
+        for action in [actions] if isinstance(actions, str) else actions:
+            name, attribute = statement["Resource"]["Fn::GetAtt"]
+            assert attribute == "Arn"
+            yield role, action, name
 
 
 def test_the_gateway_may_call_the_function(linted: Linted) -> None:

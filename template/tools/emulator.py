@@ -241,7 +241,7 @@ def health(endpoint: str) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the emulator with all its workers."""
+    """End the emulator with all that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

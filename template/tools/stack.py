@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from collections.abc import Iterator
 from textwrap import indent
 from typing import Any
 
@@ -66,6 +67,18 @@ class Stack:
             if resource["ResourceType"] == "AWS::Lambda::Function"
         ]
 
+    def log(self, function: str, since: int = 0) -> Iterator[dict[str, Any]]:
+        """What a function, by its full name, has logged since a time in milliseconds.
+
+        An event has a ``message``, a ``timestamp`` in milliseconds and a ``logStreamName``.
+
+        Raises:
+            ResourceNotFoundException: it has no log group.
+        """
+        pages = self.client("logs").get_paginator("filter_log_events")
+        for page in pages.paginate(logGroupName=f"/aws/lambda/{function}", startTime=since):
+            yield from page["events"]
+
     def invoke(self, function: str, event: object) -> Any:
         """Invoke a function, as in ``invoke("quote", {...})``, and give its answer.
 
@@ -91,6 +104,17 @@ class Stack:
                     )
                 )
         say()
+
+
+def reach(deployment: str) -> None:
+    """Make sure that AWS, or the emulator of `tox -e up`, will answer for a deployment.
+
+    Raises:
+        Stop: no emulator runs, or there are no credentials.
+    """
+    if deployment == "local":
+        emulator.reach_running()
+    check_credentials()
 
 
 def check_credentials() -> None:
@@ -121,9 +145,7 @@ def main() -> None:
     )
     known, more = parser.parse_known_args()
     with clear_errors():
-        if known.stage == "local":
-            emulator.reach_running()
-        check_credentials()
+        reach(known.stage)
         osls.run(known.command, "--stage", known.stage, *more)
         if known.command == "deploy":
             Stack(known.stage).show()

@@ -26,10 +26,7 @@ def follow_logs(stack: Stack, running: emulator.Emulator) -> None:
     while running.alive:
         with contextlib.suppress(BotoCoreError, logs.exceptions.ResourceNotFoundException):
             for function in stack.functions():
-                found = logs.filter_log_events(
-                    logGroupName=f"/aws/lambda/{function}", startTime=since.get(function, 0)
-                )
-                for event in found["events"]:
+                for event in stack.log(function, since.get(function, 0)):
                     since[function] = event["timestamp"]
                     key = (event["logStreamName"], event["timestamp"], event["message"])
                     if key not in seen:

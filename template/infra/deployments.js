@@ -1,0 +1,20 @@
+// What differs from one deployment to another. The other files of this folder ask for it.
+
+module.exports = async ({ resolveVariable }) => {
+  const name = await resolveVariable('sls:stage');
+  const emulated = /^https?:\/\/(127\.|localhost\b|\[::1\])/.test(
+    process.env.AWS_ENDPOINT_URL || '',
+  );
+  const local = name === 'local' && emulated;
+  // One that comes and goes takes along what it holds. Of all others CloudFormation keeps
+  // queues and tables, also when the stack is removed.
+  const passing = local || name.startsWith('pr-');
+  // Seconds. A message is hidden six times as long as the worker may take (AWS Lambda
+  // Developer Guide, "Using Lambda with Amazon SQS"); on this machine nobody wants to wait.
+  const workerTimeout = local ? 1 : 10;
+  return {
+    deletion: passing ? 'Delete' : 'RetainExceptOnCreate',
+    workerTimeout,
+    visibilityTimeout: 6 * workerTimeout,
+  };
+};

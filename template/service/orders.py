@@ -1,0 +1,86 @@
+"""Orders: what callers ask for, and the message that carries it to the worker."""
+
+import json
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import TypedDict
+
+from service import pricing
+
+# Part of every id that comes from a key: never change it.
+NAMESPACE = uuid.UUID("5f3a1c1e-8f0b-4f6e-9a53-6d7b8f0c2f11")
+
+VERSION = 1
+
+
+class Order(TypedDict):
+    """An order, and its message. ``total`` is in whole cents, ``placed_at`` is UTC (RFC 3339).
+
+    A deployment may still have messages in the queue that an earlier one has sent. So what
+    a field means never changes; a message that must differ gets another version ``v``.
+    """
+
+    v: int
+    id: str
+    owner: str
+    item: str
+    quantity: int
+    total: int
+    placed_at: str
+
+
+class InvalidMessage(ValueError):
+    """A message that is no order; its text never quotes the message."""
+
+
+def place(request: object, owner: str, key: str | None) -> Order:
+    """Make an order of a request such as ``{"item": "scooter", "quantity": 2}``.
+
+    The same owner and ``key`` give the same id. A key has no spaces.
+
+    Raises:
+        pricing.InvalidRequest: the request cannot be priced.
+    """
+    quote = pricing.quote(request)
+    order_id = uuid.uuid5(NAMESPACE, f"{owner} {key}") if key else uuid.uuid4()
+    return {
+        "v": VERSION,
+        "id": str(order_id),
+        "owner": owner,
+        **quote,
+        "placed_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+
+
+def read(message: str) -> Order:
+    """Read an order from its message.
+
+    Raises:
+        InvalidMessage: it is not one, or of a version that this code does not know.
+    """
+    try:
+        order = json.loads(message)
+    except (ValueError, RecursionError):
+        raise InvalidMessage("is not JSON") from None
+    if not isinstance(order, dict) or type(order.get("v")) is not int or order["v"] != VERSION:
+        raise InvalidMessage(f"is not an order of version {VERSION}")
+    for field, good in {
+        "id": _is_text(order.get("id"), r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+        "owner": _is_text(order.get("owner"), r".{1,255}"),
+        "item": _is_text(order.get("item"), r".{1,255}"),
+        "quantity": _is_positive(order.get("quantity")),
+        "total": _is_positive(order.get("total")),
+        "placed_at": _is_text(order.get("placed_at"), r"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{6}Z"),
+    }.items():
+        if not good:
+            raise InvalidMessage(f"has no valid {field}")
+    return {name: order[name] for name in Order.__annotations__}  # type: ignore[return-value]
+
+
+def _is_text(value: object, pattern: str) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) is not None
+
+
+def _is_positive(value: object) -> bool:
+    return type(value) is int and value > 0
