@@ -11,7 +11,7 @@ import yaml
 from demo.snapshot import environment, snapshot
 
 QUESTIONS = {"service_name", "description", "team", "region", "python_version", "stage"}
-STAGES = (1, 2, 3)
+STAGES = (1, 2, 3, 4)
 
 Grant = tuple[str, str, str]  # role, action, resource
 
@@ -19,6 +19,11 @@ Grant = tuple[str, str, str]  # role, action, resource
 # of these a journey fails.
 USED: dict[int, set[Grant]] = {
     3: {("ApiRole", "sqs:SendMessage", "OrdersQueue")},
+    4: {
+        ("ApiRole", "dynamodb:GetItem", "OrdersTable"),
+        ("ApiRole", "dynamodb:Query", "OrdersTable/index/ByPlacedAt"),
+        ("WorkerRole", "dynamodb:PutItem", "OrdersTable"),
+    },
 }
 
 

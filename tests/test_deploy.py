@@ -209,6 +209,7 @@ def test_the_ride_goes_on_from_stage_to_stage(ready: Project) -> None:
             "test_1_skateboard.py::test_a_request_is_priced",
             "test_2_scooter.py::test_a_quote_over_http",
             "test_3_bicycle.py::test_an_accepted_order_is_fulfilled",
+            "test_4_motorcycle.py::test_an_accepted_order_can_be_read_where_it_says",
         ):
             assert f"{journey} PASSED" in said
         fulfilled = [line for line in running.output.splitlines() if '"Order fulfilled"' in line]

@@ -6,8 +6,8 @@ module.exports = async ({ resolveVariable }) => {
     process.env.AWS_ENDPOINT_URL || '',
   );
   const local = name === 'local' && emulated;
-  // One that comes and goes takes along what it holds. Of all others CloudFormation keeps
-  // queues and tables, also when the stack is removed.
+  // One that comes and goes takes along what it holds. What all others hold is kept by
+  // CloudFormation, also when the stack is removed.
   const passing = local || name.startsWith('pr-');
   // Seconds. A message is hidden six times as long as the worker may take (AWS Lambda
   // Developer Guide, "Using Lambda with Amazon SQS"); on this machine nobody wants to wait.

@@ -65,22 +65,40 @@ def read(message: str) -> Order:
         raise InvalidMessage("is not JSON") from None
     if not isinstance(order, dict) or type(order.get("v")) is not int or order["v"] != VERSION:
         raise InvalidMessage(f"is not an order of version {VERSION}")
-    for field, good in {
-        "id": _is_text(order.get("id"), r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
-        "owner": _is_text(order.get("owner"), r".{1,255}"),
-        "item": _is_text(order.get("item"), r".{1,255}"),
-        "quantity": _is_positive(order.get("quantity")),
-        "total": _is_positive(order.get("total")),
-        "placed_at": _is_text(order.get("placed_at"), r"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{6}Z"),
-    }.items():
-        if not good:
+    for field, is_good in FIELDS.items():
+        if not is_good(order.get(field)):
             raise InvalidMessage(f"has no valid {field}")
-    return {name: order[name] for name in Order.__annotations__}  # type: ignore[return-value]
+    return {"v": VERSION, **{field: order[field] for field in FIELDS}}  # type: ignore[typeddict-item]
+
+
+def is_id(value: object) -> bool:
+    """Whether a value is an order's id."""
+    return _is_text(value, r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_time(value: object) -> bool:
+    """Whether a value is a time as in ``placed_at``."""
+    return _is_text(value, r"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{6}Z")
+
+
+def _is_name(value: object) -> bool:
+    return _is_text(value, r".{1,255}")
+
+
+def _is_positive(value: object) -> bool:
+    return type(value) is int and value > 0
 
 
 def _is_text(value: object, pattern: str) -> bool:
     return isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) is not None
 
 
-def _is_positive(value: object) -> bool:
-    return type(value) is int and value > 0
+# What each field of a message must be.
+FIELDS = {
+    "id": is_id,
+    "owner": _is_name,
+    "item": _is_name,
+    "quantity": _is_positive,
+    "total": _is_positive,
+    "placed_at": is_time,
+}

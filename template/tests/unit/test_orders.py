@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -146,6 +146,15 @@ def failed(event: dict[str, Any]) -> list[Any]:
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[worker.Step]:
+    """What the worker does with each order: nothing, unless a test adds to it."""
+    steps: list[worker.Step] = []
+    monkeypatch.setattr(worker, "STEPS", steps)
+    return steps
+
+
+@pytest.mark.usefixtures("steps")
 def test_only_what_fails_goes_back_to_the_queue(caplog: pytest.LogCaptureFixture) -> None:
     good = json.dumps(ORDER)
     assert failed(batch(good, "poison 4711", good)) == ["1"]
@@ -164,16 +173,13 @@ def test_a_batch_may_fail_altogether() -> None:
     assert failed(batch(*POISON)) == [str(number) for number in range(len(POISON))]
 
 
-def test_each_step_gets_the_order_and_its_error_is_reported(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_each_step_gets_the_order_and_its_error_is_reported(steps: list[worker.Step]) -> None:
     done: list[orders.Order] = []
 
     def fail(_: orders.Order) -> None:
         raise RuntimeError
 
-    steps: list[Callable[[orders.Order], None]] = [done.append, fail]
-    monkeypatch.setattr(worker, "STEPS", steps)
+    steps += [done.append, fail]
     assert failed(batch(json.dumps(ORDER))) == ["0"]
     assert done == [ORDER]
 

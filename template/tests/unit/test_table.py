@@ -1,0 +1,137 @@
+"""Orders: stored, found and listed, with a table that is told what to answer."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+from flask.testing import FlaskClient
+
+from service import api, aws, orders
+from service.fulfilment import store
+
+REQUEST = {"item": "motorcycle", "quantity": 2}
+ORDER = orders.place(REQUEST, "public", None)
+ITEM = {
+    "owner": {"S": "public"},
+    "id": {"S": ORDER["id"]},
+    "placed_at#id": {"S": f"{ORDER['placed_at']}#{ORDER['id']}"},
+    "placed_at": {"S": ORDER["placed_at"]},
+    "item": {"S": "motorcycle"},
+    "quantity": {"N": "2"},
+    "total": {"N": str(ORDER["total"])},
+    "status": {"S": "fulfilled"},
+}
+KEY = {name: ITEM[name] for name in ("owner", "id")}
+SHOWN = {"id": ORDER["id"], "total": ORDER["total"], "status": "fulfilled", **REQUEST}
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """A client of DynamoDB that is told what to answer, and checks what it is asked."""
+    real = boto3.Session("no key", "no secret", region_name="eu-west-1").client("dynamodb")
+    monkeypatch.setattr(aws, "client", {"dynamodb": real}.__getitem__)
+    monkeypatch.setenv("ORDERS_TABLE_NAME", "orders")
+    with Stubber(real) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def client() -> FlaskClient:
+    return api.create_app().test_client()
+
+
+def answer_find(table: Stubber, item: dict[str, Any] | None) -> None:
+    answer = {"Item": item} if item else {}
+    asked = {"TableName": "orders", "Key": ANY, "ConsistentRead": True}
+    table.add_response("get_item", answer, asked)
+
+
+def answer_page(table: Stubber, *items: dict[str, Any], **asked: object) -> None:
+    expected = {
+        "TableName": "orders",
+        "IndexName": "ByPlacedAt",
+        "KeyConditionExpression": "#owner = :owner",
+        "ExpressionAttributeNames": {"#owner": "owner"},
+        "ExpressionAttributeValues": {":owner": {"S": "public"}},
+        "ScanIndexForward": False,
+        **asked,
+    }
+    table.add_response("query", {"Items": list(items)}, expected)
+
+
+def test_to_fulfil_an_order_is_to_store_it(table: Stubber) -> None:
+    asked = {"Item": ITEM, "TableName": "orders", "ConditionExpression": ANY}
+    table.add_response("put_item", {}, asked)
+    store.fulfil(ORDER)
+
+
+def test_what_is_stored_already_stays_as_it_is(table: Stubber) -> None:
+    table.add_client_error("put_item", "ConditionalCheckFailedException")
+    store.fulfil(ORDER)
+
+
+def test_an_order_that_cannot_be_stored_is_an_error(table: Stubber) -> None:
+    table.add_client_error("put_item", "ProvisionedThroughputExceededException")
+    with pytest.raises(aws.ERRORS):
+        store.fulfil(ORDER)
+
+
+def test_an_order_is_found(client: FlaskClient, table: Stubber) -> None:
+    answer_find(table, ITEM)
+    response = client.get(f"/orders/{ORDER['id']}")
+    assert (response.status_code, response.json) == (200, SHOWN)
+
+
+def test_an_order_is_not_found(client: FlaskClient, table: Stubber) -> None:
+    answer_find(table, None)
+    assert client.get(f"/orders/{uuid.uuid4()}").status_code == 404
+    assert client.get("/orders/1").status_code == 404
+
+
+def test_a_page_says_where_to_go_on(client: FlaskClient, table: Stubber) -> None:
+    answer_page(table, ITEM, ITEM, Limit=2)
+    first = client.get("/orders?limit=1").json
+    assert first is not None
+    assert first["orders"] == [SHOWN]
+
+    start = {name: ITEM[name] for name in ("owner", "id", "placed_at#id")}
+    answer_page(table, ITEM, Limit=2, ExclusiveStartKey=start)
+    last = client.get(f"/orders?limit=1&next={first['next']}").json
+    assert last == {"orders": [SHOWN]}
+
+
+def test_an_empty_list(client: FlaskClient, table: Stubber) -> None:
+    answer_page(table, Limit=21)
+    assert client.get("/orders").json == {"orders": []}
+
+
+@pytest.mark.parametrize("path", ["/orders", f"/orders/{ORDER['id']}"])
+def test_a_table_that_does_not_answer(client: FlaskClient, table: Stubber, path: str) -> None:
+    for operation in ("query", "get_item"):
+        if (operation == "query") == (path == "/orders"):
+            table.add_client_error(operation, "InternalServerError", "secret")
+    response = client.get(path)
+    assert (response.status_code, response.content_type) == (503, "application/problem+json")
+    assert "secret" not in response.text
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("token", ["", "x", "W10", "WzFd", "AAAA", "bnVsbA", "é"])
+def test_a_page_token_that_is_none(client: FlaskClient, token: str) -> None:
+    assert client.get("/orders", query_string={"next": token}).status_code == 400
+
+
+@pytest.mark.parametrize("quantity", [1, 3])
+def test_a_key_of_another_order_is_refused(
+    client: FlaskClient, table: Stubber, quantity: int
+) -> None:
+    answer_find(table, ITEM)
+    body = {"item": "motorcycle", "quantity": quantity}
+    response = client.post("/orders", json=body, headers={"Idempotency-Key": "key"})
+    assert response.status_code == 422
+    assert json.loads(response.text)["field"] == "Idempotency-Key"
