@@ -11,7 +11,7 @@ import yaml
 from demo.snapshot import environment, snapshot
 
 QUESTIONS = {"service_name", "description", "team", "region", "python_version", "stage"}
-STAGES = (1, 2, 3, 4)
+STAGES = (1, 2, 3, 4, 5)
 
 Grant = tuple[str, str, str]  # role, action, resource
 

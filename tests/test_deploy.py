@@ -210,6 +210,7 @@ def test_the_ride_goes_on_from_stage_to_stage(ready: Project) -> None:
             "test_2_scooter.py::test_a_quote_over_http",
             "test_3_bicycle.py::test_an_accepted_order_is_fulfilled",
             "test_4_motorcycle.py::test_an_accepted_order_can_be_read_where_it_says",
+            "test_5_car.py::test_each_user_sees_only_their_own_orders",
         ):
             assert f"{journey} PASSED" in said
         fulfilled = [line for line in running.output.splitlines() if '"Order fulfilled"' in line]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import STAGES, USED, Grant, Project, Render, load
 
-MAX_KIB = {1: 12, 2: 1.8 * 1024, 3: 4.0 * 1024, 4: 4.0 * 1024}
+MAX_KIB = {1: 12, 2: 1.8 * 1024, 3: 4.0 * 1024, 4: 4.0 * 1024, 5: 4.0 * 1024}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,7 @@ OUTPUTS = {
     2: {"HttpApiId", "HttpApiUrl"},
     3: {"OrdersQueueUrl", "OrdersDeadLetterQueueUrl"},
     4: {"OrdersTableName"},
+    5: {"UserPoolId", "UserPoolClientId"},
 }
 
 

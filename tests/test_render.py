@@ -36,15 +36,27 @@ docs/4-motorcycle.md infra/table.yml openapi/table.yml service/fulfilment/store.
 service/routes/order_reads.py service/table.py tests/journey/test_4_motorcycle.py
 tests/unit/test_table.py
 """
-BROUGHT = (SKATEBOARD, SCOOTER, BICYCLE, MOTORCYCLE)
+CAR = """
+docs/5-car.md infra/identity.js infra/users.yml openapi/users.yml service/routes/identity.py
+tests/journey/fixtures/users.py tests/journey/test_5_car.py tests/unit/test_identity.py
+tools/users.py
+"""
+BROUGHT = (SKATEBOARD, SCOOTER, BICYCLE, MOTORCYCLE, CAR)
 FILES = {stage: set(" ".join(BROUGHT[:stage]).split()) for stage in STAGES}
-MOST_FILES = {1: 35, 2: 45, 3: 60, 4: 70}  # each costs every update time, and every reader a look
+MOST_FILES = {
+    1: 35,
+    2: 45,
+    3: 60,
+    4: 70,
+    5: 80,
+}  # each costs every update time, and every reader a look
 
 # What a project before a stage must not speak of: everything that the stage brings.
 BROUGHT_WORDS = {
     2: re.compile(r"flask|wsgi|werkzeug|openapi|blueprint|problem|http api", re.I),
     3: re.compile(r"queue|sqs|worker|powertools|idempoten|orders\b", re.I),
-    4: re.compile(r"dynamo|\btable|store.py|Location|page token", re.I),
+    4: re.compile(r"dynamo|\btable|store\.py|page token", re.I),
+    5: re.compile(r"cognito|jwt|access.?token|bearer|authoriz|\bclaims?\b|\busers?\b", re.I),
 }
 
 Fresh = Callable[[int], Project]

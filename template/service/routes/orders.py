@@ -4,11 +4,13 @@ import json
 import os
 import re
 
-from flask import Blueprint, Flask, g, request
+from flask import Blueprint, Flask, current_app, request
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from service import orders
 from service.http import json_body
+
+PUBLIC = "public"
 
 blueprint = Blueprint("orders", __name__)
 
@@ -27,8 +29,8 @@ def post_order() -> tuple[dict[str, str], int]:
 
 
 def owner() -> str:
-    """Whose orders the request is about: everybody's, where nobody has to sign in."""
-    name: str = g.get("owner", "public")
+    """Whose orders the request is about: those of all, where callers are not told apart."""
+    name: str = current_app.extensions.get("identify", lambda: PUBLIC)()
     return name
 
 

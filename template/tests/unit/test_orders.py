@@ -11,10 +11,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
+from flask import Flask
 from flask.testing import FlaskClient
 
-from service import api, aws, orders, worker
+from service import aws, http, orders, worker
 from service.pricing import PRICES
+from service.routes import orders as routes
 
 REQUEST = {"item": "scooter", "quantity": 2}
 ORDER = orders.place(REQUEST, "public", None)
@@ -76,7 +78,11 @@ def test_a_message_that_is_no_order(message: str) -> None:
 
 @pytest.fixture
 def client() -> FlaskClient:
-    return api.create_app().test_client()
+    """A client of an application that has these routes and no others."""
+    app = Flask("orders")
+    http.answer_with_problems(app)
+    routes.attach(app)
+    return app.test_client()
 
 
 @pytest.fixture

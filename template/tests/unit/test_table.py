@@ -8,10 +8,13 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
+from flask import Flask
 from flask.testing import FlaskClient
 
-from service import api, aws, orders
+from service import aws, http, orders
 from service.fulfilment import store
+from service.routes import order_reads
+from service.routes import orders as order_routes
 
 REQUEST = {"item": "motorcycle", "quantity": 2}
 ORDER = orders.place(REQUEST, "public", None)
@@ -42,7 +45,12 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
 
 @pytest.fixture
 def client() -> FlaskClient:
-    return api.create_app().test_client()
+    """A client of an application that has the routes of orders and no others."""
+    app = Flask("orders")
+    http.answer_with_problems(app)
+    order_reads.attach(app)
+    order_routes.attach(app)
+    return app.test_client()
 
 
 def answer_find(table: Stubber, item: dict[str, Any] | None) -> None:
