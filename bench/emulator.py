@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import shell
-from bench.console import step
 from bench.rivals import SOURCES
+from bench.shell import step
 from bench.workshop import Workshop
 
 HOLD = Path(__file__).with_name("hold.py")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import emulator, shell
-from bench.console import step
-from bench.findings import Findings, Table
 from bench.pairs import alternate, ratio, spread
+from bench.report import Findings, Table
 from bench.rivals import Rivals
+from bench.shell import step
 from bench.workshop import Workshop, remove
 
 ROUNDS = 5

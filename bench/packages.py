@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import shell
-from bench.console import step
 from bench.rivals import SOURCES, Rivals
+from bench.shell import step
 from bench.workshop import Workshop
 
-EVENTS = Path(__file__).parent / "events"
-HTTP_API = EVENTS / "http-api-2.0.json"
-REST_API = EVENTS / "rest-api-1.0.json"
+# The names of events.json.
+HTTP_API, REST_API = "http-api-2.0", "rest-api-1.0"
 
 FLOOR = "bare Flask + serverless-wsgi, our build"
 USUAL = "Flask + serverless-wsgi, usual build"
@@ -28,7 +27,7 @@ class Package(NamedTuple):
     zip: Path
     module: str
     function: str
-    event: Path
+    event: str
 
 
 class Packages:

@@ -1,4 +1,14 @@
-"""The same service made and packaged otherwise; see rivals/README.md."""
+"""The same service, one route, made and packaged as each project's own documentation says.
+
+- ``flask``: Flask + serverless-wsgi, by osls with the npm plugins serverless-wsgi and
+  serverless-python-requirements; and, as the floor, by our own build
+- ``fastapi``: FastAPI + Mangum, by osls with serverless-python-requirements
+- ``zappa``: Flask on Zappa, by ``zappa package`` and ``zappa deploy``
+- ``chalice``: Chalice, by ``chalice package``, then CloudFormation
+
+Where there was a choice, it is in the rival's favour: Zappa does not ask the package index
+about each package, and the stack of Chalice is looked at ten times a second.
+"""
 
 import shutil
 import sys
@@ -7,11 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import shell
-from bench.console import step
+from bench.shell import step
 from bench.workshop import VERSION, Workshop
 
 SOURCES = Path(__file__).parent / "rivals"
-PACKAGES = "serverless-package"  # where osls is told to put what it packages
 
 
 class Rival(NamedTuple):
