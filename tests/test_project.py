@@ -396,6 +396,22 @@ def test_a_deployment_cannot_have_such_a_name(scooter: Project, name: str) -> No
     assert done.returncode != 0
     assert f'"{name}" cannot name a deployment.' in done.stdout
     assert "tox -e deploy -- --stage dev" in done.stdout
+    assert done.stdout.count("Next:") == 1
+
+
+NOBODY = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.mark.parametrize("name", ["scooter", "2", "Local", ""])
+def test_the_name_is_looked_at_before_the_credentials(scooter: Project, name: str) -> None:
+    said = tool(scooter, "stack", "deploy", "--stage", name, **NOBODY)
+    assert f'"{name}" cannot name a deployment.' in said
+    assert "credentials" not in said
+    assert said.count("Next:") == 1
 
 
 def test_osls_builds_the_package_also_when_nobody_calls_our_tools(scooter: Project) -> None:
@@ -421,12 +437,7 @@ def test_local_needs_a_running_emulator(scooter: Project) -> None:
 
 
 def test_aws_needs_credentials(scooter: Project) -> None:
-    nobody = {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    said = tool(scooter, "stack", "deploy", "--stage", "dev", **nobody)
+    said = tool(scooter, "stack", "deploy", "--stage", "dev", **NOBODY)
     assert "There are no AWS credentials." in said
     assert "aws sso login" in said
 

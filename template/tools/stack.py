@@ -121,6 +121,7 @@ def main() -> None:
     )
     known, more = parser.parse_known_args()
     with clear_errors():
+        osls.check_deployment_name(known.stage)
         if known.stage == "local":
             emulator.reach_running()
         check_credentials()
