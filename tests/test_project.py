@@ -476,6 +476,21 @@ def test_without_node_it_is_said_how_to_get_it(scooter: Project) -> None:
     assert tool(scooter, "check_stack") == ""
 
 
+# --- What else tox runs
+
+
+def test_format_mends_what_can_be_mended(scooter: Project) -> None:
+    scooter.write("service/own.py", '"""Own."""\nimport os\nX = {\'a\':1}\n')
+    scooter.tox("-e", "format")
+    assert (scooter.folder / "service/own.py").read_text() == '"""Own."""\n\nX = {"a": 1}\n'
+
+
+def test_python_can_import_what_the_tools_do(scooter: Project) -> None:
+    scooter.tox("-qqe", "python", "--", "-m", "tools.openapi")
+    said = scooter.tox("-qqe", "python", "--", "-m", "tools.openapi")
+    assert json.loads(said)["paths"].keys() == {"/health", "/quotes"}
+
+
 def test_settings_agree_with_each_other(linted: Linted) -> None:
     project = linted(2)
     workflow = load(project.folder / ".github/workflows/ci.yml")
