@@ -204,6 +204,20 @@ def test_an_endpoint_in_the_environment_is_where_it_deploys_to(ready: Project, r
     assert "congratulations" not in said
 
 
+def test_a_second_up_leaves_the_first_one_alone(ready: Project) -> None:
+    stale = '{"endpoint": "http://127.0.0.1:9", "region": "eu-west-1"}'
+    ready.write(".emulator.json", stale)
+    with up(ready.folder, environment()) as first:
+        first.wait_until_ready()
+        address = (ready.folder / ".emulator.json").read_text()
+        said = ready.tox("-e", "up", check=False)
+        assert "tox -e up is running for this project already" in said
+        assert json.loads(address)["endpoint"] in said
+        assert "Next: tox -e deploy -- --stage local" in said
+        assert (ready.folder / ".emulator.json").read_text() == address
+        assert first.process.poll() is None
+
+
 def test_an_emulator_that_dies_is_reported_with_its_log(ready: Project, running: Up) -> None:
     [process, *_] = emulators(ready.folder)
     os.kill(process, signal.SIGKILL)
