@@ -21,9 +21,13 @@ ROUNDS = 5
 OURS = "ours"
 ZAPPA = "Zappa"
 
-# All of them print where AWS would serve the API, such as
-# https://abc123.execute-api.ap-northeast-1.amazonaws.com/api
-PRINTED = re.compile(r"https://(?P<api>\w+)\.execute-api\.[^/\s]+(?:/(?P<stage>\w+))?")
+# The rivals print where AWS would serve the API, such as
+# https://abc123.execute-api.ap-northeast-1.amazonaws.com/api; ours prints the emulator's own
+# address, http://127.0.0.1:4566/_aws/execute-api/abc123/$default.
+PRINTED = re.compile(
+    r"(?:https://|/_aws/execute-api/)(?P<api>\w+)"
+    r"(?:\.execute-api\.[^/\s]+(?:/(?P<stage>\w+))?|/\$default)"
+)
 
 
 class Deployer(NamedTuple):

@@ -148,6 +148,7 @@ def invoke(project: Project, environ: Environ = NOTHING) -> str:
 def test_the_ride_goes_on_from_stage_to_stage(ready: Project) -> None:
     with up(ready.folder, environment() | REAL_LOOKING) as running:
         running.wait_until_ready()
+        assert "\n\n\n" not in running.output
         assert '"total": 16000' in invoke(ready, REAL_LOOKING)
         journeys = {
             name: hashlib.sha256(content).digest()
@@ -160,6 +161,7 @@ def test_the_ride_goes_on_from_stage_to_stage(ready: Project) -> None:
         ready.advance(2)
         ready.commit()
         said = ready.tox("-e", "deploy", "--", "--stage", "local")
+        assert "amazonaws.com" not in said  # osls prints such an address, and nobody can call it
         url = next(line.split("'")[1] for line in said.splitlines() if "HttpApiUrl=" in line)
         assert post(url, {"item": "skateboard", "quantity": 2})["total"] == 15_000
         assert '"total": 15000' in invoke(ready)
@@ -216,6 +218,22 @@ def test_a_second_up_leaves_the_first_one_alone(ready: Project) -> None:
         assert "Next: tox -e deploy -- --stage local" in said
         assert (ready.folder / ".emulator.json").read_text() == address
         assert first.process.poll() is None
+
+
+def test_a_function_that_refuses_is_not_to_be_mended(ready: Project, running: Up) -> None:
+    request = '{"item": "skateboard", "quantity": 0}'
+    command = ("invoke", "--stage", "local", "--function", "quote", "--data", request)
+    assert running.process.poll() is None
+    said = ready.tox("-qe", "osls", "--", *command, check=False)
+    assert "quantity must be a whole number from 1 to 100" in said
+    assert "a function may well have meant to" in said
+
+
+def test_journeys_without_an_emulator_end_with_one_message(ready: Project) -> None:
+    said = ready.tox("-e", "journey", "--", "--stack", "local", check=False)
+    assert "No emulator is running for this project." in said
+    assert "Traceback" not in said
+    assert said.count("Next:") == 1
 
 
 def test_an_emulator_that_dies_is_reported_with_its_log(ready: Project, running: Up) -> None:

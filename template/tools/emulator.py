@@ -282,6 +282,7 @@ def only_one() -> Iterator[None]:
                 "tox -e deploy -- --stage local, to use it; or end it with Ctrl-C in its"
                 " terminal, then the same command again.",
             ) from None
+        file.truncate(0)  # what a killed one has left
         try:
             yield
         finally:

@@ -27,8 +27,8 @@ module.exports = class {
 
   checkDeploymentName() {
     const name = this.serverless.getProvider('aws').getStage();
-    const { status, stderr, error } = this.python('pipe', 'tools.osls', name);
-    if (status !== 0) this.fail(error ? error.message : stderr.replace(/^Error: /, ''));
+    const { status, stdout, error } = this.python('pipe', 'tools.osls', name);
+    if (status !== 0) this.fail(error ? error.message : stdout.trim().replace(/^Error: /, ''));
   }
 
   build() {

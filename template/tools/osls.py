@@ -44,9 +44,9 @@ def run(*arguments: str) -> None:
         package.libraries(package.THIS_MACHINE)  # now: osls will see no proxy
     if subprocess.run([OSLS, *arguments], cwd=ROOT, env=environment()).returncode != 0:
         raise Stop(
-            f"osls {arguments[0]} failed.",
-            "osls, or what it called, says it above.",
-            "mend that, then run the same command again.",
+            f"osls {arguments[0]} ended with an error.",
+            "osls, or what it called, says it above; a function may well have meant to.",
+            "if that is not what you wanted: mend it, then run the same command again.",
         )
 
 
