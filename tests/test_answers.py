@@ -219,6 +219,8 @@ def test_after_a_step_it_is_said_what_has_come(render: Render) -> None:
     said = project.advance(2)
     assert "still at stage 2, the scooter" in said
     assert "new:" not in said
+    assert "what has come, if anything" in said
+    assert untouched(project)
 
 
 def test_the_version_of_the_template_is_remembered(scooter: Project) -> None:
