@@ -173,7 +173,6 @@ def rules(linted: Linted) -> ModuleType:
 
 
 TAGS = {"service": "s", "team": "t", "deployment": "dev"}
-ROLE = {"Fn::GetAtt": ["QuoteRole", "Arn"]}
 
 
 def policy(**statement: object) -> dict[str, Any]:
@@ -446,9 +445,6 @@ def test_aws_needs_credentials(scooter: Project) -> None:
     said = tool(scooter, "stack", "deploy", "--stage", "dev", **NOBODY)
     assert "There are no AWS credentials." in said
     assert "aws sso login" in said
-
-
-UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 
 
 def test_an_npm_registry_out_of_reach_is_said(scooter: Project, tmp_path: Path) -> None:
