@@ -32,7 +32,9 @@ def running(workshop: Workshop) -> Iterator[str]:
     """
     project = workshop.project(2)
     home = workshop.folder / "emulator-venv"
-    command = [workshop.python, HOLD, home, SOURCES / "chalice" / "emulator.txt"]
+    requirements = workshop.folder / "emulator.txt"
+    requirements.write_text(SOURCES["chalice"]["emulator.txt"], encoding="utf-8")
+    command = [workshop.python, HOLD, home, requirements]
     process = subprocess.Popen(
         command,
         cwd=project,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import shell
-from bench.rivals import SOURCES, Rivals
+from bench.rivals import SOURCES, Rivals, write
 from bench.shell import step
 from bench.workshop import Workshop
 
@@ -60,9 +60,7 @@ class Packages:
         left_out = shutil.ignore_patterns(".git", ".tox", ".build", "node_modules")
         shutil.copytree(self._workshop.project(2), project, ignore=left_out)
         shutil.rmtree(project / "service")
-        (project / "service").mkdir()
-        (project / "service" / "__init__.py").touch()
-        shutil.copy(SOURCES / "flask" / "app.py", project / "service")
+        write({"__init__.py": "", "app.py": SOURCES["flask"]["app.py"]}, project / "service")
         return Package(self._workshop.build(project), "service.app", "handler", HTTP_API)
 
     def _with_osls(self, name: str, module: str) -> Package:
