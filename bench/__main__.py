@@ -16,12 +16,10 @@ from bench import (
     measure_tox,
     report,
 )
-from bench.console import say
-from bench.findings import Findings
-from bench.machine import described
 from bench.packages import Packages
+from bench.report import Findings
 from bench.rivals import Rivals
-from bench.shell import ProgramError, clean_up_when_ended
+from bench.shell import ProgramError, clean_up_when_ended, say
 from bench.workshop import Workshop
 
 MEASURES = ("files", "package", "cold", "deploy", "copier", "tox")
@@ -73,7 +71,7 @@ def main() -> int:
                 if name in chosen.only:
                     say(f"\n== {name} ({time.monotonic() - start:.0f} s since the start)")
                     findings.add(measure())
-            text = report.markdown(findings, described(workshop))
+            text = report.markdown(findings, workshop.machine())
     except ProgramError as failure:
         print(f"\nError: {failure}", file=sys.stderr)
         return 1

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import shell
-from bench.console import step
 from bench.rivals import SOURCES
+from bench.shell import step
 from bench.workshop import Workshop
 
 HOLD = Path(__file__).with_name("hold.py")
@@ -32,7 +32,9 @@ def running(workshop: Workshop) -> Iterator[str]:
     """
     project = workshop.project(2)
     home = workshop.folder / "emulator-venv"
-    command = [workshop.python, HOLD, home, SOURCES / "chalice" / "emulator.txt"]
+    requirements = workshop.folder / "emulator.txt"
+    requirements.write_text(SOURCES["chalice"]["emulator.txt"], encoding="utf-8")
+    command = [workshop.python, HOLD, home, requirements]
     process = subprocess.Popen(
         command,
         cwd=project,

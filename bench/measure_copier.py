@@ -1,23 +1,36 @@
 """What our template adds to Copier's own cost, and how many files a project has."""
 
+import shutil
 import statistics
 import sys
 from pathlib import Path
 
-from bench import bare, shell
-from bench.console import step
-from bench.findings import Findings, Table
+from bench import shell
 from bench.pairs import Measure, alternate, ratio
+from bench.report import Findings, Table
+from bench.shell import step
 from bench.workshop import Workshop, commit, files, remove
 
 PAIRS = 11
 COPIER = (sys.executable, "-m", "copier")
 
+ANSWERS = ".copier-answers.yml"
+
+QUESTION = """\
+_subdirectory: template
+stage:
+  type: int
+  default: 1
+_exclude:
+  - |
+    {% if stage < 2 %}
+"""
+
 
 def measure(workshop: Workshop) -> Findings:
     """Compare with a bare template, in pairs."""
     with step("Making a bare template with as many files"):
-        templates = {"ours": workshop.template, "bare": bare.template(workshop)}
+        templates = {"ours": workshop.template, "bare": bare_template(workshop)}
     findings = Findings()
     rows = []
     for command, make in (("copy", copy), ("update", update)):
@@ -41,6 +54,23 @@ def measure(workshop: Workshop) -> Findings:
         )
     ]
     return findings
+
+
+def bare_template(workshop: Workshop) -> Path:
+    """A template of the very files that ours generates, as plain files, and one question."""
+    one, two = workshop.project(1), workshop.project(2)
+    folder = workshop.folder / "bare"
+    for file in files(two):
+        if str(file) != ANSWERS:
+            (folder / "template" / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(two / file, folder / "template" / file)
+    answers = folder / "template" / "{{ _copier_conf.answers_file }}.jinja"
+    answers.write_text("{{ _copier_answers | to_nice_yaml }}\n", encoding="utf-8")
+    later = [f"    /{file}\n" for file in files(two) if not (one / file).exists()]
+    question = QUESTION + "".join(later) + "    {% endif %}\n"
+    (folder / "copier.yml").write_text(question, encoding="utf-8")
+    commit(folder, tag="v1.0.0")
+    return folder
 
 
 def copy(template: Path, project: Path) -> Measure:

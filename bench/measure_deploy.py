@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import emulator, shell
-from bench.console import step
-from bench.findings import Findings, Table
 from bench.pairs import alternate, ratio, spread
+from bench.report import Findings, Table
 from bench.rivals import Rivals
+from bench.shell import step
 from bench.workshop import Workshop, remove
 
 ROUNDS = 5
@@ -21,9 +21,13 @@ ROUNDS = 5
 OURS = "ours"
 ZAPPA = "Zappa"
 
-# All of them print where AWS would serve the API, such as
-# https://abc123.execute-api.ap-northeast-1.amazonaws.com/api
-PRINTED = re.compile(r"https://(?P<api>\w+)\.execute-api\.[^/\s]+(?:/(?P<stage>\w+))?")
+# The rivals print where AWS would serve the API, such as
+# https://abc123.execute-api.ap-northeast-1.amazonaws.com/api; ours prints the emulator's own
+# address, http://127.0.0.1:4566/_aws/execute-api/abc123/$default.
+PRINTED = re.compile(
+    r"(?:https://|/_aws/execute-api/)(?P<api>\w+)"
+    r"(?:\.execute-api\.[^/\s]+(?:/(?P<stage>\w+))?|/\$default)"
+)
 
 
 class Deployer(NamedTuple):

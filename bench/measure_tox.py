@@ -4,9 +4,9 @@ import statistics
 import sys
 
 from bench import shell
-from bench.console import say, step
-from bench.findings import Findings, Table
 from bench.pairs import spread
+from bench.report import Findings, Table
+from bench.shell import say, step
 from bench.workshop import Workshop
 
 RUNS = {"tox -e unit": 5, "tox": 3}

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import shell
-from bench.console import step
-from bench.rivals import SOURCES, Rivals
+from bench.rivals import SOURCES, Rivals, write
+from bench.shell import step
 from bench.workshop import Workshop
 
-EVENTS = Path(__file__).parent / "events"
-HTTP_API = EVENTS / "http-api-2.0.json"
-REST_API = EVENTS / "rest-api-1.0.json"
+# The names of events.json.
+HTTP_API, REST_API = "http-api-2.0", "rest-api-1.0"
 
 FLOOR = "bare Flask + serverless-wsgi, our build"
 USUAL = "Flask + serverless-wsgi, usual build"
@@ -28,7 +27,7 @@ class Package(NamedTuple):
     zip: Path
     module: str
     function: str
-    event: Path
+    event: str
 
 
 class Packages:
@@ -61,9 +60,7 @@ class Packages:
         left_out = shutil.ignore_patterns(".git", ".tox", ".build", "node_modules")
         shutil.copytree(self._workshop.project(2), project, ignore=left_out)
         shutil.rmtree(project / "service")
-        (project / "service").mkdir()
-        (project / "service" / "__init__.py").touch()
-        shutil.copy(SOURCES / "flask" / "app.py", project / "service")
+        write({"__init__.py": "", "app.py": SOURCES["flask"]["app.py"]}, project / "service")
         return Package(self._workshop.build(project), "service.app", "handler", HTTP_API)
 
     def _with_osls(self, name: str, module: str) -> Package:

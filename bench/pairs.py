@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from bench.console import say
+from bench.shell import say
 
 Measure = Callable[[], float]
 

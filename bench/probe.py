@@ -1,6 +1,6 @@
 """A cold start, as seen from inside: import the handler, answer one request, print seconds.
 
-Run as ``python -I -S -B probe.py FOLDER MODULE FUNCTION EVENT``: there is the unpacked
+Run as ``python -I -S -B probe.py FOLDER MODULE FUNCTION EVENTS NAME``: there is the unpacked
 package and the standard library, and nothing that is imported is kept compiled.
 """
 
@@ -13,10 +13,10 @@ from types import SimpleNamespace
 
 def main() -> None:
     """Measure one cold start; end with an error unless the answer has status 200."""
-    folder, module, function, event_file = sys.argv[1:]
+    folder, module, function, events, name = sys.argv[1:]
     assert not any("site-packages" in path for path in sys.path), sys.path
-    with open(event_file, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not free
-        event = json.load(file)
+    with open(events, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not free
+        event = json.load(file)[name]
     context = SimpleNamespace(
         aws_request_id="00000000-0000-0000-0000-000000000000",
         function_name="rival",

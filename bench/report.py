@@ -1,13 +1,36 @@
-"""The report, as Markdown."""
+"""What was found, and the report of it as Markdown."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.bars import BARS
-from bench.findings import Findings, Table
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "bench.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+@dataclass
+class Table:
+    """A table of the report: a heading, how it was measured, columns, and rows of cells."""
+
+    heading: str
+    method: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass
+class Findings:
+    """``values`` have the names of ``bars.BARS`` and their units; tables show the rest."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    tables: list[Table] = field(default_factory=list)
+
+    def add(self, more: "Findings") -> None:
+        """Take in what another measure has found."""
+        self.values.update(more.values)
+        self.tables += more.tables
 
 
 def missed(findings: Findings) -> list[str]:

@@ -1,17 +1,38 @@
-"""The same service made and packaged otherwise; see rivals/README.md."""
+"""The same service, one route, made and packaged as each project's own documentation says.
 
-import shutil
+- ``flask``: Flask + serverless-wsgi, by osls with the npm plugins serverless-wsgi and
+  serverless-python-requirements; and, as the floor, by our own build
+- ``fastapi``: FastAPI + Mangum, by osls with serverless-python-requirements
+- ``zappa``: Flask on Zappa, by ``zappa package`` and ``zappa deploy``
+- ``chalice``: Chalice, by ``chalice package``, then CloudFormation
+
+Where there was a choice, it is in the rival's favour: Zappa does not ask the package index
+about each package, and the stack of Chalice is looked at ten times a second.
+"""
+
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from bench import shell
-from bench.console import step
+from bench.shell import step
 from bench.workshop import VERSION, Workshop
 
-SOURCES = Path(__file__).parent / "rivals"
-PACKAGES = "serverless-package"  # where osls is told to put what it packages
+# What is in each rival's folder, by name; those for osls share one node_modules.
+SOURCES: dict[str, dict[str, str]] = yaml.safe_load(
+    Path(__file__).with_name("rivals.yml").read_text(encoding="utf-8")
+)
+
+
+def write(sources: Mapping[str, str], folder: Path) -> None:
+    """Write files into a new folder."""
+    for name, text in sources.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 class Rival(NamedTuple):
@@ -42,7 +63,7 @@ class Rivals:
         folder = self.workshop.folder / name
         venv = self.workshop.folder / f"{name}-venv"
         with step(f"Preparing the rival {name}"):
-            shutil.copytree(SOURCES / name, folder)
+            write(SOURCES[name], folder)
             # With pip, which some of them run; compiled, as pip would leave it.
             self.uv("venv", "--quiet", "--seed", f"--python={sys.executable}", str(venv))
             if (folder / "environment.txt").exists():
@@ -64,8 +85,7 @@ class Rivals:
     def node_modules(self) -> Path:
         """osls and the plugins of the rivals, installed."""
         folder = self.workshop.folder / "npm"
-        folder.mkdir()
-        shutil.copy(SOURCES / "package.json", folder)
+        write(SOURCES["osls"], folder)
         with step("Installing osls with the plugins of the rivals"):
             options = ("--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error")
             shell.run("npm", "install", *options, cwd=folder)

@@ -1,4 +1,4 @@
-"""Running programs: out of reach of AWS, timed, and with nothing of them left behind."""
+"""Running programs, out of reach of AWS and with nothing of them left; saying what is done."""
 
 import contextlib
 import os
@@ -21,6 +21,20 @@ SHOWN_LINES = 30
 
 # Settings of whoever measures, and of the tox around this, that would change what is measured.
 FOREIGN = ("AWS_", "GIT_", "PYTHON", "SLS_", "TOX_", "VIRTUAL_ENV")
+
+
+def say(text: str = "", end: str = "\n") -> None:
+    """Print at once, also into a pipe."""
+    print(text, end=end, flush=True)
+
+
+@contextlib.contextmanager
+def step(doing: str) -> Iterator[None]:
+    """Say what is being done, and how long it took."""
+    say(f"> {doing} ...")
+    start = time.monotonic()
+    yield
+    say(f"  done in {time.monotonic() - start:.1f} s")
 
 
 class ProgramError(Exception):

@@ -1,14 +1,18 @@
 """Where everything is made: a temporary folder with the template and projects of it."""
 
+import datetime
 import json
+import os
+import platform
 import re
 import shutil
 import sys
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 from bench import shell
-from bench.console import step
+from bench.shell import step
 from demo.snapshot import snapshot
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -56,7 +60,21 @@ class Workshop:
             shell.run(self.python, "-m", "tools.package", *target, cwd=project)
         return project / ".build" / "service.zip"
 
-    def versions(self) -> dict[str, str]:
+    def machine(self) -> str:
+        """The day, the machine, and the versions of what is used."""
+        _, node = shell.run("node", "--version", cwd=self.folder)
+        versions = {
+            "Python": platform.python_version(),
+            "Node": node.strip().removeprefix("v"),
+            "Copier": version("copier"),
+            **self._versions(),
+        }
+        today = datetime.datetime.now(datetime.UTC).date()
+        system = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+        used = ", ".join(f"{name} {number}" for name, number in versions.items())
+        return f"Measured on {today}: {system}, {used}."
+
+    def _versions(self) -> dict[str, str]:
         """Which osls and which emulator the projects of this template use."""
         project = self.project(2)
         tools = json.loads((project / "package.json").read_text(encoding="utf-8"))

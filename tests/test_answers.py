@@ -8,20 +8,15 @@ import yaml
 from demo.snapshot import VERSION
 from tests.conftest import STAGES, Project, Render, copier, run
 
-CHARACTERS = (
-    "Start with a lower-case letter, then use lower-case letters, digits and single dashes,"
-    " with no dash at the end."
-)
-TOO_LONG = (
-    " characters are too many: use at most 32, because AWS allows 64 for the names made from it."
-)
+CHARACTERS = "Use a-z, 0-9 and single dashes, with a letter first and no dash at the end."
+TOO_LONG = "Use at most 32 characters: AWS allows 64 for the names made from it."
 WORD = "Write at least one word."
 CONTROL = "Leave out tabs and other control characters: configuration files cannot hold them."
-TAG = (
-    "Start with a letter or a digit, then use letters, digits, spaces and . : / = + - @ _"
-    " with no space at the end, at most 64 characters: AWS allows no others in a tag."
-)
-REGION = "Write the code of an AWS region, such as ap-northeast-1 or eu-central-1."
+TAG_START = "Start with a letter or a digit."
+TAG = "Use letters, digits, spaces or .:/=+-@_ alone: AWS allows no others in a tag."
+TAG_TOO_LONG = "Use at most 64 characters: AWS allows no more in a tag."
+TAG_END = "Leave out the space at the end."
+REGION = "Write an AWS region, such as ap-northeast-1 or eu-central-1."
 PYTHON = "Choose one of: 3.12, 3.13."
 STAGE = f"Choose a whole number from 1 to {STAGES[-1]}."
 
@@ -53,16 +48,17 @@ BAD = [
     ("service_name", "${self:x}", CHARACTERS),
     ("service_name", "見積", CHARACTERS),
     ("service_name", "quotes\n", CHARACTERS),
-    ("service_name", "a" * 33, f"33{TOO_LONG}"),
-    ("service_name", "a" * 60, f"60{TOO_LONG}"),
+    ("service_name", "a" * 33, TOO_LONG),
+    ("service_name", "a" * 60, TOO_LONG),
     ("description", "", WORD),
     ("description", "  ", WORD),
     ("description", "a\tb", CONTROL),
     ("description", "a\x7fb", CONTROL),
-    ("description", "a" * 301, "301 characters are too many: use at most 300."),
-    ("team", "", TAG),
-    ("team", "a ", TAG),
-    ("team", "a" * 65, TAG),
+    ("description", "a" * 301, "Use at most 300 characters."),
+    ("team", "", TAG_START),
+    ("team", "a ", TAG_END),
+    ("team", "-a", TAG_START),
+    ("team", "a" * 65, TAG_TOO_LONG),
     ("team", "a${b}", TAG),
     ("team", "a\nb", TAG),
     ("region", "tokyo", REGION),
@@ -161,6 +157,16 @@ def test_a_bad_answer_written_by_hand_is_found(scooter: Project) -> None:
     assert untouched(scooter)
 
 
+@pytest.mark.parametrize("value", ["7", "null", "[]"])
+def test_an_answer_of_another_type_written_by_hand_is_found(scooter: Project, value: str) -> None:
+    scooter.edit(".copier-answers.yml", "team: workshop", f"team: {value}")
+    scooter.commit()
+    said = scooter.advance(2, check=False)
+    assert f"team is refused. {TAG_START}" in said
+    assert "Traceback" not in said
+    assert untouched(scooter)
+
+
 def test_uncommitted_work_stops_an_update(render: Render) -> None:
     project = render(1)
     project.edit("service/pricing.py", "8_000", "9_000")
@@ -213,6 +219,8 @@ def test_after_a_step_it_is_said_what_has_come(render: Render) -> None:
     said = project.advance(2)
     assert "still at stage 2, the scooter" in said
     assert "new:" not in said
+    assert "what has come, if anything" in said
+    assert untouched(project)
 
 
 def test_the_version_of_the_template_is_remembered(scooter: Project) -> None:

@@ -233,7 +233,6 @@ def rules(linted: Linted) -> ModuleType:
 
 
 TAGS = {"service": "s", "team": "t", "deployment": "dev"}
-ROLE = {"Fn::GetAtt": ["QuoteRole", "Arn"]}
 
 
 def policy(**statement: object) -> dict[str, Any]:
@@ -333,7 +332,13 @@ def test_lint_tells_resource_rule_reason_and_fix(scooter: Project) -> None:
     assert "QuoteLogGroup: A log group has a retention." in said
     assert "Why: logs are kept, and paid for, for ever without it" in said
     assert "Fix: keep logRetentionInDays in serverless.yml" in said
-    assert "House rules were broken 2 times." in said
+    assert "House rules broken: 2." in said
+
+
+def test_what_was_found_comes_before_the_error_also_in_a_pipe(scooter: Project) -> None:
+    scooter.edit("serverless.yml", "  logRetentionInDays: 30\n", "")
+    said = scooter.tox("-e", "lint", check=False)
+    assert said.index("QuoteLogGroup: A log group") < said.index("Error: House rules broken: 2.")
 
 
 def test_lint_runs_cfn_lint(scooter: Project) -> None:
@@ -456,6 +461,22 @@ def test_a_deployment_cannot_have_such_a_name(scooter: Project, name: str) -> No
     assert done.returncode != 0
     assert f'"{name}" cannot name a deployment.' in done.stdout
     assert "tox -e deploy -- --stage dev" in done.stdout
+    assert done.stdout.count("Next:") == 1
+
+
+NOBODY = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.mark.parametrize("name", ["scooter", "2", "Local", ""])
+def test_the_name_is_looked_at_before_the_credentials(scooter: Project, name: str) -> None:
+    said = tool(scooter, "stack", "deploy", "--stage", name, **NOBODY)
+    assert f'"{name}" cannot name a deployment.' in said
+    assert "credentials" not in said
+    assert said.count("Next:") == 1
 
 
 def test_osls_builds_the_package_also_when_nobody_calls_our_tools(scooter: Project) -> None:
@@ -481,17 +502,9 @@ def test_local_needs_a_running_emulator(scooter: Project) -> None:
 
 
 def test_aws_needs_credentials(scooter: Project) -> None:
-    nobody = {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    said = tool(scooter, "stack", "deploy", "--stage", "dev", **nobody)
+    said = tool(scooter, "stack", "deploy", "--stage", "dev", **NOBODY)
     assert "There are no AWS credentials." in said
     assert "aws sso login" in said
-
-
-UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 
 
 def test_an_npm_registry_out_of_reach_is_said(scooter: Project, tmp_path: Path) -> None:
@@ -523,6 +536,21 @@ def test_without_node_it_is_said_how_to_get_it(scooter: Project) -> None:
     assert done.returncode == 1
     assert "Node.js is not on this machine." in done.stdout
     assert tool(scooter, "check_stack") == ""
+
+
+# --- What else tox runs
+
+
+def test_format_mends_what_can_be_mended(scooter: Project) -> None:
+    scooter.write("service/own.py", '"""Own."""\nimport os\nX = {\'a\':1}\n')
+    scooter.tox("-e", "format")
+    assert (scooter.folder / "service/own.py").read_text() == '"""Own."""\n\nX = {"a": 1}\n'
+
+
+def test_python_can_import_what_the_tools_do(scooter: Project) -> None:
+    scooter.tox("-qqe", "python", "--", "-m", "tools.openapi")
+    said = scooter.tox("-qqe", "python", "--", "-m", "tools.openapi")
+    assert json.loads(said)["paths"].keys() == {"/health", "/quotes"}
 
 
 def test_settings_agree_with_each_other(linted: Linted) -> None:

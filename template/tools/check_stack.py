@@ -77,7 +77,7 @@ def check_house_rules(stack: house_rules.Stack) -> None:
                 say(f"    Fix: {rule.fix}")
     if broken:
         raise Stop(
-            f"House rules were broken {broken} times.",
+            f"House rules broken: {broken}.",
             "house_rules.py lists what this company expects of every stack.",
             "apply the fixes above in infra/ and serverless.yml, then: tox -e lint",
         )

@@ -33,8 +33,9 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except Stop as stop:
+        # Where all else goes: tox would mix two streams in any order.
         say()
-        print(f"Error: {stop}", file=sys.stderr)
+        say(f"Error: {stop}")
         sys.exit(1)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)

@@ -6,6 +6,7 @@ else were installed there would hide that a package lacks something.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -94,7 +95,9 @@ def running(region: str, port: int | None = None) -> Iterator[Emulator]:
         Stop: it cannot be installed or started, or the port is taken.
     """
     install()
-    port = free_port() if port is None else taken_or(port)
+    if port:
+        check_port(port)
+    port = port or free_port()
     for ending in ENDINGS:
         signal.signal(ending, interrupt_once)
     folder = Path(tempfile.mkdtemp(prefix="emulator-"))
@@ -182,11 +185,11 @@ def free_port() -> int:
         return port
 
 
-def taken_or(port: int) -> int:
-    """The same port, if it is free.
+def check_port(port: int) -> None:
+    """Make sure that the emulator can have this port.
 
     Raises:
-        Stop: something listens on it.
+        Stop: something listens on it, or there is no such port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -195,7 +198,7 @@ def taken_or(port: int) -> int:
         except OverflowError:
             raise Stop(
                 f"{port} is not a port.",
-                "ports go from 0 to 65535.",
+                "ports go from 1 to 65535.",
                 "tox -e up, which takes a free one.",
             ) from None
         except OSError as error:
@@ -204,7 +207,6 @@ def taken_or(port: int) -> int:
                 f"another program listens on it ({error.strerror}).",
                 "tox -e up, which takes a free one; or stop that program.",
             ) from None
-    return port
 
 
 def wait_until_ready(emulator: Emulator) -> None:
@@ -258,6 +260,33 @@ def address(output: str) -> str:
     if not endpoint or not found:
         return output
     return f"{endpoint}/_aws/execute-api/{found[1]}/$default{output[found.end() :]}"
+
+
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    """Let no second ``tox -e up`` of this project take the place of a running one.
+
+    Raises:
+        Stop: one is running.
+    """
+    with ADDRESS.open("a") as file:
+        try:
+            # Unlike the file itself, the lock is gone with the program, however that ended.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            known = json.loads(ADDRESS.read_text() or "{}")
+            raise Stop(
+                "tox -e up is running for this project already"
+                f" ({known.get('endpoint', 'it is just starting')}).",
+                "there is one for each project, which commands in other terminals find.",
+                "tox -e deploy -- --stage local, to use it; or end it with Ctrl-C in its"
+                " terminal, then the same command again.",
+            ) from None
+        file.truncate(0)  # what a killed one has left
+        try:
+            yield
+        finally:
+            ADDRESS.unlink(missing_ok=True)
 
 
 def reach_running() -> None:

@@ -1,6 +1,6 @@
 """The contract of the HTTP API: the files of ``openapi/``, merged into one document.
 
-``python -m tools.openapi`` prints it, for clients and their tools.
+``tox -qqe python -- -m tools.openapi`` prints it, for clients and their tools.
 """
 
 import json

@@ -1,9 +1,7 @@
-// What osls does not do by itself: it refuses deployment names that would confuse, and
-// builds the package before it is uploaded.
+// What osls does not do by itself: it refuses deployment names that would confuse, builds
+// the package before it is uploaded, and keeps an address quiet that nobody can call.
 
 const { spawnSync } = require('node:child_process');
-
-const VEHICLES = ['skateboard', 'scooter', 'bicycle', 'motorcycle', 'car'];
 
 module.exports = class {
   constructor(serverless) {
@@ -11,6 +9,7 @@ module.exports = class {
     this.hooks = {
       initialize: () => this.checkDeploymentName(),
       'before:package:createDeploymentArtifacts': () => this.build(),
+      'after:aws:info:displayEndpoints': () => this.hideAddressesOfAws(),
     };
   }
 
@@ -18,26 +17,31 @@ module.exports = class {
     throw new this.serverless.classes.Error(message);
   }
 
+  python(stdio, ...program) {
+    return spawnSync(process.env.PYTHON || 'python3', ['-m', ...program], {
+      cwd: this.serverless.serviceDir,
+      encoding: 'utf8',
+      stdio,
+    });
+  }
+
   checkDeploymentName() {
     const name = this.serverless.getProvider('aws').getStage();
-    if (/^[a-z][a-z0-9-]{0,15}$/.test(name) && !VEHICLES.includes(name)) return;
-    this.fail(
-      `"${name}" cannot name a deployment.\n` +
-        '  Why:  --stage says where to deploy: local, dev, prod, pr-12. It is a letter, then\n' +
-        '        up to 15 lower-case letters, digits and dashes. The stages of growth, such as\n' +
-        '        2 or scooter, are something else: `copier update` moves between those.\n' +
-        '  Next: tox -e deploy -- --stage dev',
-    );
+    const { status, stdout, error } = this.python('pipe', 'tools.osls', name);
+    if (status !== 0) this.fail(error ? error.message : stdout.trim().replace(/^Error: /, ''));
   }
 
   build() {
     const { runtime, architecture } = this.serverless.service.provider;
-    const python = process.env.PYTHON || 'python3';
-    const result = spawnSync(
-      python,
-      ['-m', 'tools.package', '--runtime', runtime, '--architecture', architecture || 'x86_64'],
-      { cwd: this.serverless.serviceDir, stdio: 'inherit' },
-    );
-    if (result.status !== 0) this.fail('The package was not built; the reason is above.');
+    const target = ['--runtime', runtime, '--architecture', architecture || 'x86_64'];
+    const { status } = this.python('inherit', 'tools.package', ...target);
+    if (status !== 0) this.fail('The package was not built; the reason is above.');
+  }
+
+  // osls takes the emulator for AWS. What `tox -e deploy` prints below can be called.
+  hideAddressesOfAws() {
+    if (!process.env.AWS_ENDPOINT_URL) return;
+    this.serverless.serviceOutputs.delete('endpoint');
+    this.serverless.serviceOutputs.delete('endpoints');
   }
 };

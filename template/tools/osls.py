@@ -1,16 +1,36 @@
 """osls, the open Serverless Framework, in the version that package-lock.json pins."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from tools import package
-from tools.console import Stop, step
+from tools.console import Stop, clear_errors, step
 from tools.install import ROOT, Stamp
 
 OSLS = ROOT / "node_modules" / ".bin" / "osls"
+
+NAME = re.compile("[a-z][a-z0-9-]{0,15}")
+VEHICLES = {"skateboard", "scooter", "bicycle", "motorcycle", "car"}
+
+
+def check_deployment_name(name: str) -> None:
+    """Refuse a name that would confuse; tools/osls-plugin.js lets osls itself ask, too.
+
+    Raises:
+        Stop: it is no name for a deployment.
+    """
+    if not NAME.fullmatch(name) or name in VEHICLES:
+        raise Stop(
+            f'"{name}" cannot name a deployment.',
+            "--stage says where to deploy: local, dev, prod, pr-12. It is a small letter, then"
+            " up to 15 small letters, digits and dashes. The stages of growth, such as 2 or"
+            " scooter, are something else: `copier update` moves between those.",
+            "tox -e deploy -- --stage dev",
+        )
 
 
 def run(*arguments: str) -> None:
@@ -24,9 +44,9 @@ def run(*arguments: str) -> None:
         package.libraries(package.THIS_MACHINE)  # now: osls will see no proxy
     if subprocess.run([OSLS, *arguments], cwd=ROOT, env=environment()).returncode != 0:
         raise Stop(
-            f"osls {arguments[0]} failed.",
-            "osls, or what it called, says it above.",
-            "mend that, then run the same command again.",
+            f"osls {arguments[0]} ended with an error.",
+            "osls, or what it called, says it above; a function may well have meant to.",
+            "if that is not what you wanted: mend it, then run the same command again.",
         )
 
 
@@ -71,3 +91,8 @@ def environment() -> dict[str, str]:
         # How often it looks whether CloudFormation is done, in milliseconds.
         "SLS_AWS_MONITORING_FREQUENCY": "100" if emulated else "2000",
     }
+
+
+if __name__ == "__main__":
+    with clear_errors():
+        check_deployment_name(sys.argv[1])

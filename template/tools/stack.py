@@ -91,18 +91,17 @@ class Stack:
 
     def show(self) -> None:
         """Print the stack's outputs, and what the lessons suggest to try with them."""
-        say()
-        for name, value in sorted(self.outputs().items()):
-            if not name.startswith("Serverless"):  # osls's own
-                say(f"  {name}='{value}'")
-        for lesson in sorted((ROOT / "docs").glob("*.md")):
-            for block in TO_TRY.findall(lesson.read_text(encoding="utf-8")):
+        outputs = [
+            f"{name}='{value}'"
+            for name, value in sorted(self.outputs().items())
+            if not name.startswith("Serverless")  # osls's own
+        ]
+        lessons = [file.read_text("utf-8") for file in sorted((ROOT / "docs").glob("*.md"))]
+        to_try = [block.rstrip() for lesson in lessons for block in TO_TRY.findall(lesson)]
+        for block in ["\n".join(outputs), *to_try]:
+            if block:
                 say()
-                say(
-                    indent(
-                        block.rstrip().replace("--stage local", f"--stage {self.deployment}"), "  "
-                    )
-                )
+                say(indent(block.replace("--stage local", f"--stage {self.deployment}"), "  "))
         say()
 
 
@@ -110,8 +109,9 @@ def reach(deployment: str) -> None:
     """Make sure that AWS, or the emulator of `tox -e up`, will answer for a deployment.
 
     Raises:
-        Stop: no emulator runs, or there are no credentials.
+        Stop: it cannot have this name, no emulator runs, or there are no credentials.
     """
+    osls.check_deployment_name(deployment)
     if deployment == "local":
         emulator.reach_running()
     check_credentials()

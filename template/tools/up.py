@@ -40,23 +40,20 @@ def up(port: int | None) -> None:
     """Run until interrupted.
 
     Raises:
-        Stop: something could not be started, or the emulator has died.
+        Stop: it runs already, something could not be started, or the emulator has died.
     """
-    with emulator.running(region(), port) as running:
+    with emulator.only_one(), emulator.running(region(), port) as running:
         emulator.point_environment_at(running.endpoint, region())
         address = {"endpoint": running.endpoint, "region": region()}
         emulator.ADDRESS.write_text(json.dumps(address))
-        try:
-            stack = Stack("local")
-            stack.deploy()
-            say("It runs. Try it in a second terminal, in this folder:")
-            stack.show()
-            say("After a change there:  tox -e deploy -- --stage local")
-            say("To end: Ctrl-C here. What the functions log follows.")
-            say()
-            follow_logs(stack, running)
-        finally:
-            emulator.ADDRESS.unlink(missing_ok=True)
+        stack = Stack("local")
+        stack.deploy()
+        say("It runs. Try it in a second terminal, in this folder:")
+        stack.show()
+        say("After a change there:  tox -e deploy -- --stage local")
+        say("To end: Ctrl-C here. What the functions log follows.")
+        say()
+        follow_logs(stack, running)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tools import emulator
 from tools.console import Stop
-from tools.stack import Stack, region
+from tools.stack import Stack, check_credentials, region
 
 running = pytest.StashKey[emulator.Emulator]()
 
@@ -39,24 +39,33 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(module, spec.name)
 
 
+@contextlib.contextmanager
+def one_message() -> Iterator[None]:
+    """End all with the message of a ``Stop``: every journey would fail for the same reason."""
+    try:
+        yield
+    except Stop as stop:
+        pytest.exit(f"Error: {stop}", returncode=1)
+
+
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The stack to use: on an emulator, deployed just now, unless --stack names one."""
     if deployment := request.config.getoption("--stack"):
-        if deployment == "local":
-            emulator.reach_running()
+        with one_message():
+            if deployment == "local":
+                emulator.reach_running()
+            check_credentials()
         yield Stack(deployment)
         return
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with contextlib.ExitStack() as ending:
-        try:
-            with capture.global_and_fixture_disabled():  # what happens shall be seen
-                started = ending.enter_context(emulator.running(region()))
-                emulator.point_environment_at(started.endpoint, region())
-                stack = Stack("local")
-                stack.deploy()
-        except Stop as stop:
-            pytest.exit(f"Error: {stop}", returncode=1)
+        # What happens shall be seen.
+        with one_message(), capture.global_and_fixture_disabled():
+            started = ending.enter_context(emulator.running(region()))
+            emulator.point_environment_at(started.endpoint, region())
+            stack = Stack("local")
+            stack.deploy()
         request.config.stash[running] = started
         yield stack
         del request.config.stash[running]
