@@ -86,7 +86,7 @@ def give(stack: Stack, email: str) -> int:
 
 def main() -> None:
     """Do one of it."""
-    parser = argparse.ArgumentParser(prog="python -m tools.users", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tox -qqe python -- -m tools.users", description=__doc__)
     parser.add_argument("what", choices=["add", "token", "give"])
     parser.add_argument("email", help="the user's e-mail address")
     parser.add_argument("--password", help="for add and token")
