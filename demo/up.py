@@ -22,15 +22,16 @@ class Up:
     def __init__(self, process: subprocess.Popen[str], echo: bool) -> None:
         self.process = process
         self.lines: list[str] = []
+        self.echo = echo  # whether each line is shown as it comes
         self._ready: queue.Queue[bool] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, args=[echo], daemon=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _read(self, echo: bool) -> None:
+    def _read(self) -> None:
         assert self.process.stdout
         for line in self.process.stdout:
             self.lines.append(line.rstrip())
-            if echo:
+            if self.echo:
                 print(f"    | {line.rstrip()}", flush=True)
             if READY in line:
                 self._ready.put(True)

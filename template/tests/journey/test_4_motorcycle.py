@@ -88,7 +88,7 @@ def test_a_message_that_is_delivered_twice_makes_one_order(
         responses = list(pool.map(lambda _: place(customer, key), range(10)))
     assert {response.status_code for response in responses} == {202}
     [order_id] = {response.json()["id"] for response in responses}
-    wait_until(lambda: fulfilled().count(order_id) >= 10)
+    wait_until(lambda: fulfilled().count(order_id) > 1)
     wait_until(lambda: listed(customer, {order_id}).count(order_id) == 1)
 
 
