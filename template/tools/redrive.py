@@ -24,7 +24,9 @@ def redrive(stack: Stack) -> int:
 
 def main() -> None:
     """Move the messages of one deployment."""
-    parser = argparse.ArgumentParser(prog="tox -qqe python -- -m tools.redrive", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="tox -qqe python -- -m tools.redrive", description=__doc__
+    )
     parser.add_argument("--stage", required=True, metavar="NAME", help="the deployment")
     arguments = parser.parse_args()
     with clear_errors():
