@@ -159,7 +159,10 @@ def test_own_pieces_are_found_beside_ours(render: Render) -> None:
 @pytest.fixture(scope="module")
 def ready(render: Render) -> Project:
     """A project at stage 1 that has run before: what it needs is installed."""
-    project = render(1)
+    return run_before(render(1))
+
+
+def run_before(project: Project) -> Project:
     project.tox("-e", "journey")
     return project
 
@@ -185,30 +188,31 @@ def deploy(project: Project) -> str:
     return next(line.split("'")[1] for line in said.splitlines() if "HttpApiUrl=" in line)
 
 
-def test_the_ride_goes_on_from_stage_to_stage(ready: Project) -> None:
-    with up(ready.folder, environment() | REAL_LOOKING) as running:
+def test_the_ride_goes_on_from_stage_to_stage(render: Render) -> None:
+    project = run_before(render(1))
+    with up(project.folder, environment() | REAL_LOOKING) as running:
         running.wait_until_ready()
         assert "\n\n\n" not in running.output.split("It runs.")[1]
-        assert '"total": 16000' in invoke(ready, REAL_LOOKING)
-        ready.edit("service/pricing.py", '"skateboard": 8_000', '"skateboard": 7_500')
-        ready.commit()
+        assert '"total": 16000' in invoke(project, REAL_LOOKING)
+        project.edit("service/pricing.py", '"skateboard": 8_000', '"skateboard": 7_500')
+        project.commit()
         url = ""
         accepted: dict[int, list[str]] = {3: [], 4: []}
         for stage in STAGES[1:]:
-            tests = hashes(ready)
-            ready.advance(stage)
-            ready.commit()
-            assert tests.items() <= hashes(ready).items()
+            tests = hashes(project)
+            project.advance(stage)
+            project.commit()
+            assert tests.items() <= hashes(project).items()
             # Some are still in the queue when the next deployment comes.
             if stage - 1 in accepted:
                 accepted[stage - 1] += [order(url) for _ in range(20)]
-            url = deploy(ready)
+            url = deploy(project)
             assert post(f"{url}/quotes", REQUEST)["total"] == 15_000
-            assert '"total": 15000' in invoke(ready)
+            assert '"total": 15000' in invoke(project)
             if stage in accepted:
                 accepted[stage] += [order(url) for _ in range(20)]
 
-        said = ready.tox("-e", "journey", "--", "--stack", "local", "-v")
+        said = project.tox("-e", "journey", "--", "--stack", "local", "-v")
         for journey in (
             "test_1_skateboard.py::test_a_request_is_priced",
             "test_2_scooter.py::test_a_quote_over_http",
@@ -220,16 +224,16 @@ def test_the_ride_goes_on_from_stage_to_stage(ready: Project) -> None:
         fulfilled = [line for line in running.output.splitlines() if '"Order fulfilled"' in line]
         for order_id in accepted[3] + accepted[4]:
             assert sum(order_id in line for line in fulfilled) == 1
-        assert set(accepted[4]) <= orders_of_before(ready, url)
+        assert set(accepted[4]) <= orders_of_before(project, url)
 
-        said = ready.tox("-e", "deploy", "--", "--stage", "local")
+        said = project.tox("-e", "deploy", "--", "--stage", "local")
         assert "No changes to deploy" in said
         assert running.process.poll() is None
 
         running.stop()  # tox's own exit code varies
         assert "Stopped; nothing is left running." in running.output
     assert "vehicles-local-quote | START" in running.output
-    assert not (ready.folder / ".emulator.json").exists()
+    assert not (project.folder / ".emulator.json").exists()
     with pytest.raises(urllib.error.URLError):
         post(f"{url}/quotes", REQUEST)
 
@@ -259,12 +263,10 @@ def order(url: str) -> str:
     return order_id
 
 
-@pytest.fixture
-def grown(ready: Project) -> Project:
-    """The project that has run, at the last stage."""
-    ready.advance(STAGES[-1])
-    ready.commit()
-    return ready
+@pytest.fixture(scope="module")
+def grown(render: Render) -> Project:
+    """A project at the last stage that has run before."""
+    return run_before(render(STAGES[-1]))
 
 
 @pytest.mark.parametrize("grant", sorted(set().union(*USED.values())))
