@@ -21,7 +21,7 @@ EDITS = {
     "README.md": ("## Run it", "Ask team blue.\n\n## Run it"),
     "tox.ini": ("env_list = lint, unit, journey", "env_list = unit, lint, journey"),
     ".gitignore": (".env\n", ".env\n*.local\n"),
-    "tests/unit/test_quote.py": ("import pytest\n", "# ours\nimport pytest\n"),
+    "tests/unit/test_pricing.py": ("import pytest\n", "# ours\nimport pytest\n"),
     ".github/workflows/ci.yml": ("timeout-minutes: 20", "timeout-minutes: 30"),
 }
 

@@ -38,7 +38,8 @@ def open_table() -> Iterator[ModuleType]:
     Raises:
         ServiceUnavailable: the table does not answer.
     """
-    from service import aws, table
+    from service import aws
+    from service.fulfilment import table
 
     try:
         yield table

@@ -1,6 +1,7 @@
 import pytest
 
 from service.pricing import MAX_QUANTITY, PRICES, InvalidRequest, quote
+from service.quote import handler
 
 
 @pytest.mark.parametrize("item", PRICES)
@@ -51,3 +52,13 @@ def test_an_unknown_field_is_refused_by_name() -> None:
 def test_a_request_that_is_no_object_is_refused(request_: object) -> None:
     with pytest.raises(InvalidRequest, match="must be an object"):
         quote(request_)
+
+
+def test_the_function_prices_its_event() -> None:
+    answer = handler({"item": "skateboard", "quantity": 2}, None)
+    assert answer["total"] == 2 * PRICES["skateboard"]
+
+
+def test_an_invalid_event_is_a_function_error_that_says_why() -> None:
+    with pytest.raises(InvalidRequest, match="quantity must be a whole number"):
+        handler({"item": "skateboard", "quantity": 0}, None)

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from service import aws, http, orders
-from service.fulfilment import store
+from service.fulfilment.table import fulfil
 from service.routes import order_reads
 from service.routes import orders as order_routes
 
@@ -75,18 +75,18 @@ def answer_page(table: Stubber, *items: dict[str, Any], **asked: object) -> None
 def test_to_fulfil_an_order_is_to_store_it(table: Stubber) -> None:
     asked = {"Item": ITEM, "TableName": "orders", "ConditionExpression": ANY}
     table.add_response("put_item", {}, asked)
-    store.fulfil(ORDER)
+    fulfil(ORDER)
 
 
 def test_what_is_stored_already_stays_as_it_is(table: Stubber) -> None:
     table.add_client_error("put_item", "ConditionalCheckFailedException")
-    store.fulfil(ORDER)
+    fulfil(ORDER)
 
 
 def test_an_order_that_cannot_be_stored_is_an_error(table: Stubber) -> None:
     table.add_client_error("put_item", "ProvisionedThroughputExceededException")
     with pytest.raises(aws.ERRORS):
-        store.fulfil(ORDER)
+        fulfil(ORDER)
 
 
 def test_an_order_is_found(client: FlaskClient, table: Stubber) -> None:

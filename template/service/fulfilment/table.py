@@ -32,7 +32,7 @@ class Page(NamedTuple):
     last: Position | None
 
 
-def store(order: Order) -> None:
+def fulfil(order: Order) -> None:
     """Store an order, unless it is there already: the first delivery of a message wins."""
     client = aws.client("dynamodb")
     with contextlib.suppress(client.exceptions.ConditionalCheckFailedException):
