@@ -14,6 +14,9 @@ from tests.conftest import Project
 
 # No proxy and no other setting of the environment comes in between.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# Seconds for what is only waited for: no measure of speed.
+PATIENCE = 240
+
 PASSWORD = "Four-wheels-4"
 
 

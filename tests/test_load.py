@@ -15,7 +15,7 @@ import pytest
 from demo.snapshot import environment
 from demo.up import up
 from tests.conftest import Render, check_nothing_left_behind
-from tests.service import Answer, Caller, Service, wait_until
+from tests.service import PATIENCE, Answer, Caller, Service, wait_until
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
 
@@ -26,9 +26,6 @@ REQUEST = {"item": "skateboard", "quantity": 2}
 STORING = (4, 5)  # the stages whose orders can be read back
 
 T = TypeVar("T")
-
-# Seconds for what is only waited for: no measure of speed.
-PATIENCE = 240
 
 
 class Placed(NamedTuple):
