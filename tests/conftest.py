@@ -162,6 +162,11 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def nothing_left_behind(temporary: Path) -> Iterator[None]:
     """No emulator runs after a test, and no folder of one is left."""
     yield
+    check_nothing_left_behind(temporary)
+
+
+def check_nothing_left_behind(temporary: Path) -> None:
+    """Make sure that no emulator of ours runs, and that no folder of one is left."""
     assert emulators(temporary.parent) == []
     assert list(temporary.glob("emulator-*")) == []
 

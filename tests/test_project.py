@@ -84,6 +84,106 @@ def test_a_step_keeps_every_resource_of_the_stage_before(linted: Linted, stage: 
     assert holds(after["Outputs"], before["Outputs"])
 
 
+# By type, as JSON pointers: where a change makes CloudFormation replace the resource, and what it
+# holds is lost; or where CloudFormation refuses the change, and the stage cannot be deployed.
+Fixed = dict[str, set[str]]
+
+# What the schemas do not say, with where the CloudFormation Template Reference says it.
+ALSO_FIXED: Fixed = {
+    "AWS::Cognito::UserPool": {
+        # "AWS::Cognito::UserPool": "This user pool property cannot be updated."
+        "/properties/AliasAttributes",
+        "/properties/UsernameAttributes",
+        # "AWS::Cognito::UserPool UsernameConfiguration": it is immutable once set.
+        "/properties/UsernameConfiguration",
+    },
+    "AWS::DynamoDB::Table": {
+        # "AWS::DynamoDB::Table LocalSecondaryIndex": "Updates are not supported."
+        "/properties/LocalSecondaryIndexes",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def fixed(linted: Linted) -> Fixed:
+    """What cannot change in each type of resource: from the schemas in cfn-lint, and our own."""
+    project = linted(STAGES[-1])
+    types = sorted({each["Type"] for each in compiled(project)["Resources"].values()})
+    program = (
+        "import json, sys\n"
+        "from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas\n"
+        "lists = ('createOnlyProperties', 'conditionalCreateOnlyProperties')\n"
+        "def fixed(name):\n"
+        "    schema = schemas.get_resource_schema('eu-west-1', name).schema\n"
+        "    return [each for one in lists for each in schema.get(one, [])]\n"
+        "print(json.dumps({name: fixed(name) for name in sys.argv[1:]}))\n"
+    )
+    python = str(project.folder / ".tox/lint/bin/python")
+    said: dict[str, list[str]] = json.loads(project.run(python, "-c", program, *types).stdout)
+    return {name: {*each, *ALSO_FIXED.get(name, ())} for name, each in said.items()}
+
+
+def replaced(before: dict[str, Any], after: dict[str, Any], fixed: Fixed) -> set[tuple[str, str]]:
+    """Resources of ``before`` that would not live on in ``after``, each with the reason."""
+    found = set()
+    for name, old in before.items():
+        new = after.get(name)
+        if new is None or new["Type"] != old["Type"]:
+            found.add((name, "Type"))
+            continue
+        for pointer in fixed[old["Type"]]:
+            if at(old, pointer) != at(new, pointer):
+                found.add((name, pointer.removeprefix("/properties/")))
+    return found
+
+
+def at(resource: Any, pointer: str) -> Any:
+    """What is at a pointer of a schema, None where nothing is."""
+    assert "*" not in pointer, "no resource of ours has had such a one: look into its lists"
+    found: Any = {"properties": resource.get("Properties", {})}
+    for name in pointer.strip("/").split("/"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(old, new) for old in STAGES for new in STAGES if old < new]
+)
+def test_a_step_replaces_no_resource(linted: Linted, fixed: Fixed, old: int, new: int) -> None:
+    before, after = compiled(linted(old)), compiled(linted(new))
+    assert replaced(before["Resources"], after["Resources"], fixed) == set()
+
+
+REPLACING: list[tuple[str, str, object]] = [
+    ("OrdersTable", "TableName", "orders"),
+    ("OrdersTable", "KeySchema", [{"AttributeName": "id", "KeyType": "HASH"}]),
+    ("OrdersTable", "LocalSecondaryIndexes", []),
+    ("OrdersQueue", "QueueName", "orders"),
+    ("OrdersDeadLetterQueue", "FifoQueue", True),
+    ("UserPool", "UsernameAttributes", ["phone_number"]),
+    ("UserPoolClient", "GenerateSecret", True),
+    ("HttpApi", "ProtocolType", "WEBSOCKET"),
+]
+
+
+@pytest.mark.parametrize(("name", "fixed_one", "value"), REPLACING)
+def test_what_replaces_a_resource_is_found(
+    linted: Linted, fixed: Fixed, name: str, fixed_one: str, value: object
+) -> None:
+    before = compiled(linted(STAGES[-1]))["Resources"]
+    after = copy.deepcopy(before)
+    after[name]["Properties"][fixed_one] = value
+    assert replaced(before, after, fixed) == {(name, fixed_one)}
+
+
+def test_a_resource_that_goes_or_changes_its_type_is_found(linted: Linted, fixed: Fixed) -> None:
+    before = compiled(linted(STAGES[-1]))["Resources"]
+    after = copy.deepcopy(before)
+    del after["OrdersTable"]
+    after["OrdersQueue"]["Type"] = "AWS::SNS::Topic"
+    assert replaced(before, after, fixed) == {("OrdersTable", "Type"), ("OrdersQueue", "Type")}
+
+
 OUTPUTS = {
     2: {"HttpApiId", "HttpApiUrl"},
     3: {"OrdersQueueUrl", "OrdersDeadLetterQueueUrl"},
