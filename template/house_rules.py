@@ -199,6 +199,20 @@ def visibility_timeout(stack: Stack) -> Iterator[str]:
 
 
 @rule(
+    reason="a full queue would take every concurrent execution that the account has"
+    " (AWS Lambda Developer Guide, “Configuring scaling behavior for SQS event source mappings”)",
+    fix="set maximumConcurrency on the function's sqs event, 2 or more",
+)
+def limited_concurrency(stack: Stack) -> Iterator[str]:
+    """A queue starts a limited number of functions at the same time."""
+    queues = dict(stack.of_type("AWS::SQS::Queue"))
+    for name, mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
+        limit = mapping.get("ScalingConfig", {}).get("MaximumConcurrency")
+        if stack.named_in(mapping.get("EventSourceArn")) in queues and not limit:
+            yield name
+
+
+@rule(
     reason="what was deleted or overwritten by mistake is gone without it",
     fix="set PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: true}",
 )

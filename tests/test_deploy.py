@@ -303,7 +303,8 @@ def test_an_endpoint_in_the_environment_is_where_it_deploys_to(ready: Project, r
     assert "passed" in ready.tox("-e", "journey", "--", "--stack", "pr-12", environ=aws)
     ready.tox("-e", "osls", "--", "remove", "--stage", "pr-12", environ=aws)
     said = ready.tox("-e", "journey", "--", "--stack", "pr-12", check=False, environ=aws)
-    assert "congratulations" not in said
+    assert "There is no stack vehicles-pr-12 in eu-west-1." in said
+    assert said.count("Next:") == 1
 
 
 def test_a_second_up_leaves_the_first_one_alone(ready: Project) -> None:
@@ -320,7 +321,7 @@ def test_a_second_up_leaves_the_first_one_alone(ready: Project) -> None:
         assert first.process.poll() is None
 
 
-def test_a_function_that_refuses_is_not_to_be_mended(ready: Project, running: Up) -> None:
+def test_a_function_that_refuses_is_no_failure_of_osls(ready: Project, running: Up) -> None:
     request = '{"item": "skateboard", "quantity": 0}'
     command = ("invoke", "--stage", "local", "--function", "quote", "--data", request)
     assert running.process.poll() is None

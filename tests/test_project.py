@@ -347,13 +347,15 @@ def queue(**properties: object) -> dict[str, Any]:
 
 
 DEAD = {"deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}, "maxReceiveCount": 5}
-MAPPING = {
+MAPPING: dict[str, Any] = {
     "Type": "AWS::Lambda::EventSourceMapping",
     "Properties": {
         "EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]},
         "FunctionName": {"Fn::GetAtt": ["QuoteLambdaFunction", "Arn"]},
+        "ScalingConfig": {"MaximumConcurrency": 10},
     },
 }
+UNLIMITED = {**MAPPING, "Properties": {**MAPPING["Properties"], "ScalingConfig": {}}}
 GOOD_QUEUE = {"Queue": queue(RedrivePolicy=DEAD, VisibilityTimeout=60), "Dead": queue()}
 TABLE = {"SSESpecification": {"SSEEnabled": True}}
 RECOVERY = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
@@ -382,6 +384,7 @@ BROKEN = [
     ("dead_letter_queue", "Queue", queue()),
     ("dead_letter_queue", "Queue", queue(RedrivePolicy={**DEAD, "maxReceiveCount": 4})),
     ("visibility_timeout", "Queue", queue(RedrivePolicy=DEAD, VisibilityTimeout=59)),
+    ("limited_concurrency", "Mapping", UNLIMITED),
     ("point_in_time_recovery", "Table", table(**TABLE)),
     ("encrypted", "Table", table(**RECOVERY)),
     ("encrypted", "Queue", {"Type": "AWS::SQS::Queue", "Properties": {"RedrivePolicy": DEAD}}),
@@ -641,7 +644,7 @@ def test_without_node_it_is_said_how_to_get_it(scooter: Project) -> None:
 # --- What else tox runs
 
 
-def test_format_mends_what_can_be_mended(scooter: Project) -> None:
+def test_format_corrects_what_it_can(scooter: Project) -> None:
     scooter.write("service/own.py", '"""Own."""\nimport os\nX = {\'a\':1}\n')
     scooter.tox("-e", "format")
     assert (scooter.folder / "service/own.py").read_text() == '"""Own."""\n\nX = {"a": 1}\n'

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
+from pathlib import PurePath
 
 import pytest
 
@@ -177,3 +178,8 @@ def test_a_stage_is_described_in_one_place() -> None:
         assert fact[vehicle]["default"]["number"] == number
         assert fact[vehicle]["default"]["vehicle"] == vehicle
         assert (ROOT / "template" / fact[vehicle]["default"]["lesson"]).exists()
+
+
+def test_no_file_takes_a_name_that_is_left_to_people(fresh: Callable[[int], Project]) -> None:
+    """The project's README says: names that start with ``own`` are theirs."""
+    assert not [name for name in fresh(STAGES[-1]).files() if PurePath(name).name.startswith("own")]

@@ -56,7 +56,7 @@ def cfn_lint() -> None:
             raise Stop(
                 "cfn-lint found the above in the compiled template.",
                 "CloudFormation would refuse it, or do something else than is meant.",
-                "look for the resource's name in infra/, mend it, then: tox -e lint",
+                "look for the resource's name in infra/, correct it, then: tox -e lint",
             )
 
 

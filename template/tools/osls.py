@@ -46,7 +46,7 @@ def run(*arguments: str) -> None:
         raise Stop(
             f"osls {arguments[0]} ended with an error.",
             "osls, or what it called, says it above; a function may well have meant to.",
-            "if that is not what you wanted: mend it, then run the same command again.",
+            "if that is not what you wanted: correct it, then run the same command again.",
         )
 
 

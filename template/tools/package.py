@@ -136,7 +136,7 @@ def install(files: list[Path], to: Path, target: Target) -> None:
             f"uv says it above: mostly a package with no wheel for Python {target.version} on"
             f" {platform}, two pins that contradict, or an index out of reach.",
             "change the requirement in requirements/, or `architecture` in serverless.yml"
-            " (x86_64 has the most wheels); or mend the network; then again.",
+            " (x86_64 has the most wheels); or repair the network; then again.",
         )
 
 
@@ -158,7 +158,7 @@ def compile_modules(folder: Path, target: Target) -> None:
         raise Stop(
             "A module could not be compiled.",
             f"it is not valid in Python {target.version}; the line is above.",
-            "mend that module, then again.",
+            "correct that module, then again.",
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import yaml
+from botocore.exceptions import ClientError
 
 from tools import emulator, osls
 from tools.console import Stop, clear_errors, say, step
@@ -56,6 +57,23 @@ class Stack:
         stacks = self.client("cloudformation").describe_stacks(StackName=self.name)
         outputs = stacks["Stacks"][0].get("Outputs", [])
         return {output["OutputKey"]: emulator.address(output["OutputValue"]) for output in outputs}
+
+    def check_deployed(self) -> None:
+        """Make sure that it is there.
+
+        Raises:
+            Stop: it is not.
+        """
+        try:
+            self.outputs()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            raise Stop(
+                f"There is no stack {self.name} in {region()}.",
+                "it was never deployed where the AWS environment points, or it was removed.",
+                f"tox -e deploy -- --stage {self.deployment}",
+            ) from None
 
     def functions(self) -> list[str]:
         """The full names of the stack's Lambda functions."""

@@ -56,7 +56,9 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
             if deployment == "local":
                 emulator.reach_running()
             check_credentials()
-        yield Stack(deployment)
+            stack = Stack(deployment)
+            stack.check_deployed()
+        yield stack
         return
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with contextlib.ExitStack() as ending:
