@@ -13,6 +13,7 @@ from bench import (
     measure_copier,
     measure_deploy,
     measure_package,
+    measure_stages,
     measure_tox,
     report,
 )
@@ -22,7 +23,7 @@ from bench.rivals import Rivals
 from bench.shell import ProgramError, clean_up_when_ended, say
 from bench.workshop import Workshop
 
-MEASURES = ("files", "package", "cold", "deploy", "copier", "tox")
+MEASURES = ("files", "stages", "package", "cold", "deploy", "copier", "tox")
 
 
 def measures(workshop: Workshop) -> dict[str, Callable[[], Findings]]:
@@ -31,6 +32,7 @@ def measures(workshop: Workshop) -> dict[str, Callable[[], Findings]]:
     packages = Packages(workshop, rivals)
     return {
         "files": lambda: measure_copier.count(workshop),
+        "stages": lambda: measure_stages.measure(workshop, packages),
         "package": lambda: measure_package.measure(packages),
         "cold": lambda: measure_cold.measure(packages, workshop.folder),
         "deploy": lambda: measure_deploy.measure(workshop, rivals),

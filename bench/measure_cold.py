@@ -5,6 +5,7 @@ import statistics
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import shell
@@ -58,15 +59,18 @@ def measure(packages: Packages, folder: Path) -> Findings:
     return findings
 
 
-def cold_start(package: Package, folder: Path) -> Measure:
+def cold_start(
+    package: Package, folder: Path, environ: Mapping[str, str] = ENVIRONMENT, *beside: Path
+) -> Measure:
     """Unpack a package; the measure then gives the seconds of one cold start."""
     unpacked = Path(tempfile.mkdtemp(prefix="task-", dir=folder))
     unpack(package.zip, unpacked)
-    command: list[str | Path] = [sys.executable, "-I", "-S", "-B", PROBE, unpacked]
+    command: list[str | Path] = [sys.executable, "-I", "-S", "-B", PROBE]
+    command += [":".join(map(str, (unpacked, *beside)))]
     command += [package.module, package.function, EVENTS, package.event]
 
     def seconds() -> float:
-        _, output = shell.run(*command, cwd=unpacked, environ=ENVIRONMENT)
+        _, output = shell.run(*command, cwd=unpacked, environ=environ)
         return float(output.rpartition("SECONDS")[2])
 
     seconds()  # the first one finds nothing in the cache of the disk

@@ -107,5 +107,5 @@ def update(template: Path, project: Path) -> Measure:
 
 def count(workshop: Workshop) -> Findings:
     """Count the files of generated projects."""
-    counts = {f"files, stage {stage}": len(files(workshop.project(stage))) for stage in (1, 2)}
+    counts = {f"files, stage {stage}": len(files(workshop.project(stage))) for stage in (1, 2, 5)}
     return Findings(dict(counts))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bench.packages import Packages
 from bench.report import Findings, Table
+from bench.workshop import STAGES
 
 KIB, MIB = 2**10, 2**20
 HEADER_BYTES = 16  # of a .pyc: magic, flags, then time and size of the source, or its hash
@@ -25,14 +26,15 @@ class Contents(NamedTuple):
 
 def measure(packages: Packages) -> Findings:
     """Look into all packages."""
-    ours = {f"ours, stage {stage}": contents(packages.ours(stage).zip) for stage in (1, 2)}
+    ours = {f"ours, stage {stage}": contents(packages.ours(stage).zip) for stage in STAGES}
     others = {name: contents(package.zip) for name, package in packages.others().items()}
-    one, two = ours.values()
+    one, two, *_, car = ours.values()
     return Findings(
         {
             "package, stage 1": one.size / KIB,
             "package, stage 2": two.size / MIB,
-            "stale .pyc in packages of ours": one.stale + two.stale,
+            "package, stage 5": car.size / MIB,
+            "stale .pyc in packages of ours": sum(each.stale for each in ours.values()),
         },
         [
             Table(

@@ -13,6 +13,7 @@ from bench.workshop import Workshop
 
 # The names of events.json.
 HTTP_API, REST_API = "http-api-2.0", "rest-api-1.0"
+ORDER = "http-api-2.0, order"
 
 FLOOR = "bare Flask + serverless-wsgi, our build"
 USUAL = "Flask + serverless-wsgi, usual build"
@@ -46,7 +47,7 @@ class Packages:
 
     @cache  # noqa: B019 - there is one, and it lives as long as the program
     def ours(self, stage: int) -> Package:
-        """What a generated project builds; only stage 2 answers the event."""
+        """What a generated project builds; stage 1 does not answer the event."""
         built = self._workshop.build(self._workshop.project(stage))
         return Package(built, "service.api", "handler", HTTP_API)
 
@@ -55,13 +56,21 @@ class Packages:
         """All packages that are not ours, by name."""
         return {name: build() for name, build in self._builders.items()}
 
+    @cache  # noqa: B019
+    def bare_orders(self) -> Package:
+        """What accepts an order with Flask and a boto3 client, and nothing else."""
+        return self._bare("flask-orders", ORDER)
+
     def _floor(self) -> Package:
-        project = self._workshop.folder / "floor"
+        return self._bare("flask", HTTP_API)
+
+    def _bare(self, name: str, event: str) -> Package:
+        project = self._workshop.folder / f"bare-{name}"
         left_out = shutil.ignore_patterns(".git", ".tox", ".build", "node_modules")
         shutil.copytree(self._workshop.project(2), project, ignore=left_out)
         shutil.rmtree(project / "service")
-        write({"__init__.py": "", "app.py": SOURCES["flask"]["app.py"]}, project / "service")
-        return Package(self._workshop.build(project), "service.app", "handler", HTTP_API)
+        write({"__init__.py": "", "app.py": SOURCES[name]["app.py"]}, project / "service")
+        return Package(self._workshop.build(project), "service.app", "handler", event)
 
     def _with_osls(self, name: str, module: str) -> Package:
         rival = self._rivals.make_with_osls(name)

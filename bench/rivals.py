@@ -2,6 +2,7 @@
 
 - ``flask``: Flask + serverless-wsgi, by osls with the npm plugins serverless-wsgi and
   serverless-python-requirements; and, as the floor, by our own build
+- ``flask-orders``: Flask + serverless-wsgi + a boto3 client, by our own build
 - ``fastapi``: FastAPI + Mangum, by osls with serverless-python-requirements
 - ``zappa``: Flask on Zappa, by ``zappa package`` and ``zappa deploy``
 - ``chalice``: Chalice, by ``chalice package``, then CloudFormation

@@ -15,6 +15,7 @@ from bench import shell
 from bench.shell import step
 from demo.snapshot import snapshot
 
+STAGES = (1, 2, 3, 4, 5)
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -52,6 +53,20 @@ class Workshop:
         with step("Installing the project's tools"):
             shell.run(sys.executable, "-m", "tox", "-e", "deploy", "--", "--help", cwd=project)
         return project / ".tox" / "deploy" / "bin" / "python"
+
+    @cached_property
+    def boto3(self) -> Path:
+        """A folder with boto3, compiled: Lambda has it beside every package."""
+        folder = self.folder / "boto3"
+        pins = self.project(2) / "tools" / "pins.txt"
+        with step("Installing boto3, as Lambda has it"):
+            options = ("--quiet", "--compile-bytecode", f"--constraint={pins}")
+            shell.run(
+                *(sys.executable, "-m", "uv", "pip", "install", f"--target={folder}"),
+                *(*options, "boto3"),
+                cwd=self.folder,
+            )
+        return folder
 
     def build(self, project: Path) -> Path:
         """Let a project build its package, for this Python on this machine."""

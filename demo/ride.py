@@ -91,7 +91,7 @@ class Ride:
             self.motorcycle(self.grow(4))
             self.car(self.grow(5))
             self.act("What worked before still works: the journeys of all stages, as they were")
-            # One of them waits half a minute, for a message to be given up.
+            # One of them waits a minute, for a message to be given up.
             swift = ("-q", "-k", "not set_aside")
             self.type("tox", "-e", "journey", "--", "--stack", "local", *swift)
             assert running.process.poll() is None, "the service ended in the middle"
