@@ -303,7 +303,7 @@ def test_an_endpoint_in_the_environment_is_where_it_deploys_to(ready: Project, r
     assert "passed" in ready.tox("-e", "journey", "--", "--stack", "pr-12", environ=aws)
     ready.tox("-e", "osls", "--", "remove", "--stage", "pr-12", environ=aws)
     said = ready.tox("-e", "journey", "--", "--stack", "pr-12", check=False, environ=aws)
-    assert "There is no stack vehicles-pr-12 in eu-west-1." in said
+    assert "There is no stack vehicles-pr-12 in ap-northeast-1." in said
     assert said.count("Next:") == 1
 
 
