@@ -112,3 +112,26 @@ def test_a_step_keeps_the_release_and_an_update_keeps_the_stage(
     copier("update", "--defaults", cwd=project.folder)
     assert "v1000.0.0" in (project.folder / "README.md").read_text()
     assert (project.folder / "infra/api.yml").exists()
+
+
+def test_a_step_can_be_looked_at_beside_the_project(render: Render) -> None:
+    project = render(1)
+    before = project.files()
+    look = Project(project.folder.parent / "look")
+    project.run("git", "worktree", "add", "--detach", str(look.folder))
+    look.advance(2)
+    assert look.files() == render(2).files()
+    project.run("git", "worktree", "remove", "--force", str(look.folder))
+    assert project.files() == before
+    assert project.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_step_can_be_undone(render: Render) -> None:
+    project = render(1)
+    project.edit("service/pricing.py", "8_000", "7_500")
+    project.commit()
+    before = project.files()
+    project.advance(2)
+    project.run("git", "reset", "--hard")
+    project.run("git", "clean", "-fd")
+    assert project.files() == before
