@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from demo.snapshot import environment, snapshot
+from tests.published import publish, pytest_addoption, pytest_terminal_summary
+
+__all__ = ["publish", "pytest_addoption", "pytest_terminal_summary"]
 
 QUESTIONS = {"service_name", "description", "team", "region", "python_version", "stage"}
 STAGES = (1, 2, 3, 4, 5)

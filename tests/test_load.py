@@ -15,6 +15,7 @@ import pytest
 from demo.snapshot import environment
 from demo.up import up
 from tests.conftest import Render, check_nothing_left_behind
+from tests.published import Publish
 from tests.service import PATIENCE, Answer, Caller, Service, wait_until
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full]
@@ -146,11 +147,7 @@ def test_what_is_no_order_ends_in_the_dead_letter_queue_and_nowhere_else(load: L
     assert len(refused) == 5 * len(load.poison)  # maxReceiveCount
 
 
-def test_no_order_waits_for_what_is_none(
-    load: Load,
-    record_property: Callable[[str, object], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_no_order_waits_for_what_is_none(load: Load, publish: Publish) -> None:
     """No order takes as long, from its answer to the worker's line, as a message is hidden.
 
     If an order went back to the queue, because a message in its batch failed, it would be hidden
@@ -166,19 +163,17 @@ def test_no_order_waits_for_what_is_none(
         done.setdefault(line["order_id"], at(line))
     waits = sorted(done[each.answer.body["id"]] - each.at for each in load.placed)
     sent = [each.at for each in load.placed]
-    figures = {
-        "orders_per_second": ORDERS / (max(sent) - min(sent)),
-        "median_wait_seconds": waits[len(waits) // 2],
-        "longest_wait_seconds": waits[-1],
-        # From the last order that was sent: to the last one fulfilled, and to an empty queue,
-        # when what is no order has been tried five times.
-        "drain_seconds": max(done.values()) - max(sent),
-        "set_aside_seconds": load.done_at - max(sent),
-    }
-    for what, figure in figures.items():
-        record_property(what, round(figure, 2))
-    with capsys.disabled():
-        print(f"\nstage {load.stage}:", *(f"{what}={n:.2f}" for what, n in figures.items()))
+    last = max(sent)
+    publish(
+        "proofs.md",
+        "load",
+        str(load.stage),
+        f"{ORDERS:,}",
+        f"{ORDERS / (last - min(sent)):.0f}",
+        f"{waits[-1]:.1f} s",
+        f"{max(done.values()) - last:.1f} s",
+        f"{load.done_at - last:.1f} s",
+    )
     assert waits[-1] < hidden
 
 
