@@ -14,7 +14,7 @@ from tests.conftest import STAGES, Project, Render, load
 SKATEBOARD = """
 .gitattributes .github/workflows/ci.yml .gitignore .npmrc README.md
 docs/1-skateboard.md house_rules.py infra/index.js infra/quote.yml package-lock.json
-package.json pyproject.toml serverless.yml service/__init__.py service/pricing.py service/quote.py
+package.json pyproject.toml serverless.yml service/pricing.py service/quote.py
 tests/journey/conftest.py tests/journey/test_1_skateboard.py tests/unit/test_pricing.py
 tools/check_stack.py tools/check_update.py tools/console.py tools/emulator.py tools/install.py
 tools/osls-plugin.js tools/osls.py tools/package.py tools/pins.txt tools/stack.py tools/up.py
@@ -22,7 +22,7 @@ tox.ini
 """
 SCOOTER = """
 docs/2-scooter.md infra/api.yml openapi/api.yml requirements/api.txt service/api.py
-service/http.py service/routes/health.py service/routes/quotes.py tests/journey/fixtures/api.py
+service/http.py service/routes/quotes.py tests/journey/fixtures/api.py
 tests/journey/test_2_scooter.py tests/unit/test_api.py tools/openapi.py
 tools/requirements-openapi.txt
 """
@@ -38,7 +38,7 @@ service/routes/order_reads.py tests/journey/test_4_motorcycle.py
 tests/unit/test_table.py
 """
 CAR = """
-docs/5-car.md infra/identity.js infra/users.yml openapi/users.yml service/routes/identity.py
+docs/5-car.md infra/users.yml openapi/users.yml service/routes/identity.py
 tests/journey/fixtures/users.py tests/journey/test_5_car.py tests/unit/test_identity.py
 tools/users.py
 """

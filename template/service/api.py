@@ -21,17 +21,23 @@ def create_app() -> Flask:
     Raises:
         RuntimeError: a module there does not define ``attach(app)``.
     """
-    app = Flask("service", static_folder=None)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # //quotes is not /quotes
     http.answer_with_problems(app)
+    app.add_url_rule("/health", view_func=get_health, methods=["GET"])
     for name in sorted(module.name for module in pkgutil.iter_modules(routes.__path__)):
         module = importlib.import_module(f"service.routes.{name}")
         if not callable(getattr(module, "attach", None)):
             raise RuntimeError(f"service/routes/{name}.py must define attach(app)")
         module.attach(app)
     return app
+
+
+def get_health() -> dict[str, str]:
+    """Say that requests get through to the code."""
+    return {"status": "ok"}
 
 
 app = create_app()

@@ -1,1 +1,0 @@
-"""The service: what it does (``pricing``) and the ways to reach it."""
