@@ -30,6 +30,15 @@ USED: dict[int, set[Grant]] = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: the groups, each on one worker, and then deployments."""
+
+    def rank(item: pytest.Item) -> bool:
+        return not (item.get_closest_marker("xdist_group") or item.get_closest_marker("deploy"))
+
+    items.sort(key=rank)
+
+
 Environ = Mapping[str, str]
 NOTHING: Environ = {}
 

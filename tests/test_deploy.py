@@ -48,9 +48,19 @@ def post(url: str, body: object) -> Any:
         return json.load(response)
 
 
+@pytest.fixture(scope="module")
+def growing(render: Render) -> Project:
+    """A project that grows from test to test, so that its tools are installed once."""
+    return render(1)
+
+
+@pytest.mark.xdist_group("growing")
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_passes_its_own_tox(render: Render, stage: int) -> None:
-    project = render(stage)
+def test_a_stage_passes_its_own_tox(growing: Project, stage: int) -> None:
+    project = growing
+    if stage > 1:
+        project.advance(stage)
+        project.commit()
     said = project.tox()
     for name in ("lint", "unit", "journey"):
         assert f"{name}: OK" in said
@@ -142,8 +152,10 @@ def test_own_pieces_work_beside_theirs(
 """
 
 
-def test_own_pieces_are_found_beside_ours(render: Render) -> None:
-    project = render(STAGES[-1])
+@pytest.mark.xdist_group("growing")
+def test_own_pieces_are_found_beside_ours(growing: Project) -> None:
+    project = growing
+    project.advance(STAGES[-1])
     project.write("infra/own-piece.yml", OWN_PIECE)
     project.write("service/own.py", OWN_FUNCTION)
     project.write("service/routes/own.py", OWN_ROUTE)
@@ -153,7 +165,8 @@ def test_own_pieces_are_found_beside_ours(render: Render) -> None:
     project.write("tests/journey/fixtures/own.py", OWN_FIXTURE)
     project.write("tests/journey/test_own.py", OWN_JOURNEY)
     project.commit()
-    assert "congratulations" in project.tox()
+    assert "congratulations" in project.tox("-e", "lint,unit")
+    assert "1 passed" in project.tox("-e", "journey", "--", "tests/journey/test_own.py")
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +282,7 @@ def grown(render: Render) -> Project:
     return run_before(render(STAGES[-1]))
 
 
+@pytest.mark.xdist_group("grown")
 @pytest.mark.parametrize("grant", sorted(set().union(*USED.values())))
 def test_without_any_action_that_the_service_uses_a_journey_fails(
     grown: Project, grant: Grant
@@ -291,6 +305,7 @@ def running(ready: Project) -> Iterator[Up]:
         yield started
 
 
+@pytest.mark.xdist_group("ready")
 def test_an_endpoint_in_the_environment_is_where_it_deploys_to(ready: Project, running: Up) -> None:
     address = json.loads((ready.folder / ".emulator.json").read_text())
     aws = {
@@ -307,6 +322,7 @@ def test_an_endpoint_in_the_environment_is_where_it_deploys_to(ready: Project, r
     assert said.count("Next:") == 1
 
 
+@pytest.mark.xdist_group("ready")
 def test_a_second_up_leaves_the_first_one_alone(ready: Project) -> None:
     stale = '{"endpoint": "http://127.0.0.1:9", "region": "eu-west-1"}'
     ready.write(".emulator.json", stale)
@@ -321,6 +337,7 @@ def test_a_second_up_leaves_the_first_one_alone(ready: Project) -> None:
         assert first.process.poll() is None
 
 
+@pytest.mark.xdist_group("ready")
 def test_a_function_that_refuses_is_no_failure_of_osls(ready: Project, running: Up) -> None:
     request = '{"item": "skateboard", "quantity": 0}'
     command = ("invoke", "--stage", "local", "--function", "quote", "--data", request)
@@ -330,6 +347,7 @@ def test_a_function_that_refuses_is_no_failure_of_osls(ready: Project, running: 
     assert "a function may well have meant to" in said
 
 
+@pytest.mark.xdist_group("ready")
 def test_journeys_without_an_emulator_end_with_one_message(ready: Project) -> None:
     said = ready.tox("-e", "journey", "--", "--stack", "local", check=False)
     assert "No emulator is running for this project." in said
@@ -337,6 +355,7 @@ def test_journeys_without_an_emulator_end_with_one_message(ready: Project) -> No
     assert said.count("Next:") == 1
 
 
+@pytest.mark.xdist_group("ready")
 def test_an_emulator_that_dies_is_reported_with_its_log(ready: Project, running: Up) -> None:
     [process, *_] = emulators(ready.folder)
     os.kill(process, signal.SIGKILL)
@@ -347,6 +366,7 @@ def test_an_emulator_that_dies_is_reported_with_its_log(ready: Project, running:
     assert not (ready.folder / ".emulator.json").exists()
 
 
+@pytest.mark.xdist_group("ready")
 def test_an_ended_terminal_leaves_nothing(ready: Project, running: Up, temporary: Path) -> None:
     assert emulators(ready.folder)
     os.killpg(running.process.pid, signal.SIGHUP)
@@ -364,6 +384,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.xdist_group("ready")
 def test_a_taken_port_is_said(ready: Project) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -374,6 +395,7 @@ def test_a_taken_port_is_said(ready: Project) -> None:
     assert "Next: tox -e up, which takes a free one" in said
 
 
+@pytest.mark.xdist_group("ready")
 def test_a_journey_that_fails_leaves_nothing_and_tells_of_a_dead_emulator(
     ready: Project,
 ) -> None:
@@ -394,6 +416,7 @@ def test_a_journey_that_fails_leaves_nothing_and_tells_of_a_dead_emulator(
     assert "has died (exit code -9)" in said
 
 
+@pytest.mark.xdist_group("ready")
 def test_a_health_check_of_another_process_is_not_mistaken_for_ours(ready: Project) -> None:
     """The emulator cannot bind its port, and a stranger there answers every request."""
     program = (

@@ -15,6 +15,8 @@ import pytest
 
 from tests.conftest import STAGES, USED, Grant, Project, Render, load
 
+pytestmark = pytest.mark.xdist_group("project")
+
 MAX_KIB = {1: 12, 2: 1.8 * 1024, 3: 4.0 * 1024, 4: 4.0 * 1024, 5: 4.0 * 1024}
 
 
