@@ -6,10 +6,12 @@ that break it; its docstring says the rule, and ``@rule`` why it is there and ho
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-# Python versions with security updates (AWS Lambda Developer Guide, "Lambda runtimes").
+# The Python versions that this company allows. AWS must support them, too (AWS Lambda Developer
+# Guide, "Lambda runtimes").
 RUNTIMES = {"python3.12", "python3.13", "python3.14"}
 
 TAGS = {"service", "team", "deployment"}
@@ -18,8 +20,11 @@ TAGS = {"service", "team", "deployment"}
 # behind it must be meant for everybody.
 PUBLIC_ROUTES = {"$default"}
 
-MAX_RECEIVE_COUNT = 5
+MIN_RECEIVE_COUNT = 5
 GATEWAY_TIMEOUT_SECONDS = 30  # Quotas for HTTP APIs, "Maximum integration timeout"
+
+# The ARN of a log group may end in :*, which are its streams.
+LOG_GROUP_END = re.compile(r'("arn:[^"]*:logs:[^"*]*:log-group:[^"*]*):\*(?=")')
 
 
 class Stack(NamedTuple):
@@ -116,12 +121,10 @@ def no_wildcards(stack: Stack) -> Iterator[str]:
         documents = [inline["PolicyDocument"] for inline in properties.get("Policies", [])]
         documents += [properties[key] for key in ("PolicyDocument",) if key in properties]
         for statement in _statements(documents):
-            allowed = [statement.get(key) for key in ("Action", "Resource")]
             inverted = {"NotAction", "NotResource"} & statement.keys()
-            text = json.dumps(allowed)
-            if "logs:" in text:
-                text = text.replace(':*"', '"')
-            if statement["Effect"] == "Allow" and ("*" in text or inverted):
+            resource = LOG_GROUP_END.sub(r"\1", json.dumps(statement.get("Resource")))
+            wild = "*" in json.dumps(statement.get("Action")) or "*" in resource
+            if statement["Effect"] == "Allow" and (wild or inverted):
                 yield name
 
 
@@ -168,7 +171,7 @@ def authorised_or_public(stack: Stack) -> Iterator[str]:
 
 
 @rule(
-    reason="a message that cannot be handled is tried for ever, then lost, without one",
+    reason="without one, a message that cannot be handled is tried until SQS deletes it",
     fix="add RedrivePolicy with a deadLetterTargetArn and a maxReceiveCount of 5 or more",
 )
 def dead_letter_queue(stack: Stack) -> Iterator[str]:
@@ -177,7 +180,7 @@ def dead_letter_queue(stack: Stack) -> Iterator[str]:
     policies = {name: queue.get("RedrivePolicy", {}) for name, queue in queues.items()}
     dead = {stack.named_in(policy.get("deadLetterTargetArn")) for policy in policies.values()}
     for name in queues.keys() - dead:
-        if policies[name].get("maxReceiveCount", 0) < MAX_RECEIVE_COUNT:
+        if policies[name].get("maxReceiveCount", 0) < MIN_RECEIVE_COUNT:
             yield name
 
 
@@ -225,7 +228,7 @@ def point_in_time_recovery(stack: Stack) -> Iterator[str]:
 
 
 @rule(
-    reason="data at rest is encrypted with a key whose use is logged",
+    reason="whoever gets hold of a disk or a backup could read it otherwise",
     fix="set SSESpecification: {SSEEnabled: true}, or SqsManagedSseEnabled: true on a queue",
 )
 def encrypted(stack: Stack) -> Iterator[str]:

@@ -17,7 +17,7 @@ EDITS = {
     "infra/quote.yml": ("    role: QuoteRole\n", "    role: QuoteRole\n    timeout: 3\n"),
     "serverless.yml": ("memorySize: 256", "memorySize: 512"),
     "pyproject.toml": ("max-mib = 5", "max-mib = 7"),
-    "house_rules.py": ("MAX_RECEIVE_COUNT = 5", "MAX_RECEIVE_COUNT = 6"),
+    "house_rules.py": ("MIN_RECEIVE_COUNT = 5", "MIN_RECEIVE_COUNT = 6"),
     "README.md": ("## Run it", "Ask team blue.\n\n## Run it"),
     "tox.ini": ("env_list = lint, unit, journey", "env_list = unit, lint, journey"),
     ".gitignore": (".env\n", ".env\n*.local\n"),

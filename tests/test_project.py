@@ -270,13 +270,33 @@ def test_the_gateway_may_call_the_function(linted: Linted) -> None:
     assert permission["SourceArn"]
 
 
+def test_the_gateway_logs_every_request_and_limits_them(linted: Linted) -> None:
+    """The emulator takes both, and does neither."""
+    resources = compiled(linted(2))["Resources"]
+    stage = resources["HttpApiStage"]["Properties"]
+    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 100
+    assert stage["DefaultRouteSettings"]["ThrottlingBurstLimit"] == 200
+    log = stage["AccessLogSettings"]
+    assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLogGroup", "Arn"]}
+    assert json.loads(log["Format"])["status"] == "$context.status"
+    assert resources["AccessLogGroup"]["Properties"]["RetentionInDays"] == 30
+
+
+def test_users_are_made_by_whoever_runs_the_service(linted: Linted) -> None:
+    """The emulator lets strangers sign up all the same."""
+    pool = compiled(linted(5))["Resources"]["UserPool"]["Properties"]
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_logs_are_json_and_end(linted: Linted, stage: int) -> None:
     resources = compiled(linted(stage))["Resources"].values()
     functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
     assert {f["LoggingConfig"]["LogFormat"] for f in functions} == {"JSON"}
     groups = [r["Properties"] for r in resources if r["Type"] == "AWS::Logs::LogGroup"]
-    assert [g["RetentionInDays"] for g in groups] == [30] * len(functions)
+    assert {g["RetentionInDays"] for g in groups} == {30}
+    assert len(groups) >= len(functions)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -364,6 +384,7 @@ def queue(**properties: object) -> dict[str, Any]:
     return {"Type": "AWS::SQS::Queue", "Properties": {"SqsManagedSseEnabled": True, **properties}}
 
 
+LOG_GROUP = "arn:aws:logs:x:1:log-group:g:*"
 DEAD = {"deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}, "maxReceiveCount": 5}
 MAPPING: dict[str, Any] = {
     "Type": "AWS::Lambda::EventSourceMapping",
@@ -385,7 +406,7 @@ def table(**properties: object) -> dict[str, Any]:
 
 GOOD = [
     {**GOOD_QUEUE, "Mapping": MAPPING, "Table": table(**TABLE, **RECOVERY)},
-    {"P": policy(Action="logs:PutLogEvents", Resource="arn:aws:logs:x:1:log-group:g:*")},
+    {"P": policy(Action="logs:PutLogEvents", Resource=LOG_GROUP)},
     {"P": policy(Action="s3:GetObject", Resource="arn:aws:s3:::b/*") | {"Type": "AWS::S3::X"}},
 ]
 BROKEN = [
@@ -398,6 +419,10 @@ BROKEN = [
     ("no_wildcards", "P", policy(Action="s3:*", Resource="arn:aws:s3:::b/k")),
     ("no_wildcards", "P", policy(Action="s3:GetObject", Resource="arn:aws:s3:::b/*")),
     ("no_wildcards", "P", policy(Action=["logs:PutLogEvents"], Resource=["*"])),
+    ("no_wildcards", "P", policy(Action="logs:*", Resource=LOG_GROUP)),
+    ("no_wildcards", "P", policy(Action="logs:PutLogEvents", Resource="arn:aws:s3:::*")),
+    ("no_wildcards", "P", policy(Action=["logs:PutLogEvents", "sqs:*"], Resource=LOG_GROUP)),
+    ("no_wildcards", "P", policy(Action="logs:PutLogEvents", Resource="arn:aws:logs:x:1:*")),
     ("no_wildcards", "P", policy(NotAction="s3:GetObject", Resource="arn:aws:s3:::b/k")),
     ("dead_letter_queue", "Queue", queue()),
     ("dead_letter_queue", "Queue", queue(RedrivePolicy={**DEAD, "maxReceiveCount": 4})),

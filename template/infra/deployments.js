@@ -6,15 +6,14 @@ module.exports = async ({ resolveVariable }) => {
     process.env.AWS_ENDPOINT_URL || '',
   );
   const local = name === 'local' && emulated;
-  // One that comes and goes takes along what it holds. What all others hold is kept by
-  // CloudFormation, also when the stack is removed.
-  const passing = local || name.startsWith('pr-');
+  // A temporary deployment deletes its data when it is removed. All others keep theirs.
+  const temporary = local || name.startsWith('pr-');
   // Seconds. A message is hidden six times as long as the worker may take (AWS Lambda
   // Developer Guide, "Using Lambda with Amazon SQS"); on this machine nobody wants to wait long
   // for the next try.
   const workerTimeout = local ? 2 : 10;
   return {
-    deletion: passing ? 'Delete' : 'RetainExceptOnCreate',
+    deletion: temporary ? 'Delete' : 'RetainExceptOnCreate',
     // Workers at the same time. On this machine they share the processors with the emulator: two,
     // the fewest that AWS allows, are faster than ten.
     maximumConcurrency: local ? 2 : 10,

@@ -41,11 +41,12 @@ def run(*arguments: str) -> None:
     """
     install()
     if os.environ.get("AWS_ENDPOINT_URL"):
-        package.libraries(package.THIS_MACHINE)  # now: osls will see no proxy
+        package.libraries(package.THIS_MACHINE)  # now, as osls runs without the proxy settings
     if subprocess.run([OSLS, *arguments], cwd=ROOT, env=environment()).returncode != 0:
         raise Stop(
             f"osls {arguments[0]} ended with an error.",
-            "osls, or what it called, says it above; a function may well have meant to.",
+            "osls, or what it called, says it above. If you invoked a function, its error may be"
+            " meant.",
             "if that is not what you wanted: correct it, then run the same command again.",
         )
 

@@ -1,4 +1,7 @@
-"""Send what lies in the dead-letter queue to the worker again, once the reason is gone."""
+"""Send what lies in the dead-letter queue to the worker again, once the reason is gone.
+
+On AWS, ``aws sqs start-message-move-task`` does the same; the emulator does not know it.
+"""
 
 import argparse
 
@@ -31,7 +34,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with clear_errors():
         reach(arguments.stage)
-        say(f"{redrive(Stack(arguments.stage))} messages go to the worker again.")
+        stack = Stack(arguments.stage)
+        stack.check_deployed()
+        say(f"{redrive(stack)} messages go to the worker again.")
 
 
 if __name__ == "__main__":

@@ -108,14 +108,15 @@ class Stack:
         return json.load(answer["Payload"])
 
     def show(self) -> None:
-        """Print the stack's outputs, and what the lessons suggest to try with them."""
+        """Print the stack's outputs, and what the newest lesson suggests to try with them."""
         outputs = [
             f"{name}='{value}'"
             for name, value in sorted(self.outputs().items())
             if not name.startswith("Serverless")  # osls's own
         ]
         lessons = [file.read_text("utf-8") for file in sorted((ROOT / "docs").glob("*.md"))]
-        to_try = [block.rstrip() for lesson in lessons for block in TO_TRY.findall(lesson)]
+        found = [blocks for lesson in lessons if (blocks := TO_TRY.findall(lesson))]
+        to_try = [block.rstrip() for block in (found[-1] if found else [])]
         for block in ["\n".join(outputs), *to_try]:
             if block:
                 say()

@@ -1,8 +1,11 @@
 """Users of a deployment: add one, get a token, give somebody the orders that were everybody's."""
 
 import argparse
+from getpass import getpass
 
-from tools.console import clear_errors, say
+from botocore.exceptions import ClientError
+
+from tools.console import Stop, clear_errors, say
 from tools.stack import Stack, reach
 
 
@@ -23,9 +26,13 @@ def add(stack: Stack, email: str, password: str) -> str:
         ],
         MessageAction="SUPPRESS",  # no e-mail
     )["User"]
-    cognito.admin_set_user_password(
-        UserPoolId=pool, Username=email, Password=password, Permanent=True
-    )
+    try:
+        cognito.admin_set_user_password(
+            UserPoolId=pool, Username=email, Password=password, Permanent=True
+        )
+    except ClientError:
+        remove(stack, email)  # nobody could sign in, and the address would be taken
+        raise
     return user_id(user["Attributes"])
 
 
@@ -58,7 +65,11 @@ def token(stack: Stack, email: str, password: str, kind: str = "AccessToken") ->
 
 
 def give(stack: Stack, email: str) -> int:
-    """Give a user all orders that were placed before there were users, and count them."""
+    """Give a user all orders that were placed before there were users, and count them.
+
+    Raises:
+        UserNotFoundException: there is no such user.
+    """
     outputs, table = stack.outputs(), stack.client("dynamodb")
     user = stack.client("cognito-idp").admin_get_user(
         UserPoolId=outputs["UserPoolId"], Username=email
@@ -71,17 +82,21 @@ def give(stack: Stack, email: str) -> int:
         ExpressionAttributeNames={"#owner": "owner"},
         ExpressionAttributeValues={":public": {"S": "public"}},
     )
-    items = [item for page in pages for item in page["Items"]]
-    for item in items:
-        key = {"owner": item["owner"], "id": item["id"]}
+    given = 0
+    for item in (item for page in pages for item in page["Items"]):
+        delete = {
+            "TableName": name,
+            "Key": {"owner": item["owner"], "id": item["id"]},
+            "ConditionExpression": "attribute_exists(id)",
+        }
         # Both or none: no order is lost on the way, and none is there twice.
-        table.transact_write_items(
-            TransactItems=[
-                {"Put": {"TableName": name, "Item": item | {"owner": owner}}},
-                {"Delete": {"TableName": name, "Key": key}},
-            ]
-        )
-    return len(items)
+        move = [{"Put": {"TableName": name, "Item": item | {"owner": owner}}}, {"Delete": delete}]
+        try:
+            table.transact_write_items(TransactItems=move)
+            given += 1
+        except table.exceptions.TransactionCanceledException:
+            say(f"{item['id']['S']} was just given to somebody, or is being given.")
+    return given
 
 
 def main() -> None:
@@ -89,20 +104,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tox -qqe python -- -m tools.users", description=__doc__)
     parser.add_argument("what", choices=["add", "token", "give"])
     parser.add_argument("email", help="the user's e-mail address")
-    parser.add_argument("--password", help="for add and token")
+    parser.add_argument("--password", help="for add and token; asked for when it is not here")
     parser.add_argument("--stage", required=True, metavar="NAME", help="the deployment")
     asked = parser.parse_args()
-    if asked.what != "give" and not asked.password:
-        parser.error(f"{asked.what} needs --password")
     with clear_errors():
         reach(asked.stage)
         stack = Stack(asked.stage)
-        if asked.what == "add":
-            say(f"{asked.email} is user {add(stack, asked.email, asked.password)}.")
-        elif asked.what == "token":
-            say(token(stack, asked.email, asked.password))
-        else:
-            say(f"{give(stack, asked.email)} orders are now those of {asked.email}.")
+        stack.check_deployed()
+        password = asked.password or ("" if asked.what == "give" else getpass())
+        try:
+            if asked.what == "add":
+                say(f"{asked.email} is user {add(stack, asked.email, password)}.")
+            elif asked.what == "token":
+                say(token(stack, asked.email, password))
+            else:
+                say(f"{give(stack, asked.email)} orders are now those of {asked.email}.")
+        except ClientError as error:
+            raise Stop(
+                f"{asked.what} {asked.email}: {error.response['Error']['Code']}.",
+                error.response["Error"]["Message"],
+                "correct that, then the same command again"
+                " (a password has 12 characters, small and large letters, digits and signs).",
+            ) from None
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 API Gateway checks the token of a request, and hands on what it claims. But the gateway and
 Flask read some paths differently (``//orders``, ``/%6frders``), and such a request comes
-unchecked: so nobody is somebody here without claims.
+unchecked: so a request without claims is answered with 401.
 """
 
 from flask import Flask, request

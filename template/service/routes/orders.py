@@ -70,6 +70,7 @@ def send(order: orders.Order) -> None:
     except aws.ERRORS:
         logger.exception("Order not accepted", extra=ids)
         raise ServiceUnavailable(
-            "The order may not have been taken. Send it again, with the same Idempotency-Key."
+            "The order may not have been taken. Send it again, with the same Idempotency-Key;"
+            " without one, it may become two orders."
         ) from None
     logger.info("Order accepted", extra=ids)
