@@ -25,6 +25,10 @@ Step = Callable[[orders.Order], None]
 logger = Logger()
 
 
+class OutOfTimeError(Exception):
+    """There is no time left to begin another order."""
+
+
 def find_steps() -> list[Step]:
     """What is done for each order: ``fulfil(order)`` of every module in the folder.
 
@@ -61,7 +65,19 @@ def fulfil(record: SQSRecord) -> None:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Fulfil a batch of messages, and report those that failed."""
+    """Fulfil a batch of messages, and report those that failed.
+
+    Half-way to its time-out it begins no more orders: the rest goes back to the queue. A
+    function that is ended by its time-out reports nothing, and what it has done comes again.
+    """
+    half_time = context.get_remaining_time_in_millis() / 2
+
+    def fulfil_in_time(record: SQSRecord) -> None:
+        if context.get_remaining_time_in_millis() < half_time:
+            logger.warning("Order put back, out of time", message_id=record.message_id)
+            raise OutOfTimeError
+        fulfil(record)
+
     # The whole batch may fail: then each message is reported, as always.
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(event, fulfil, processor, context)
+    return process_partial_response(event, fulfil_in_time, processor, context)

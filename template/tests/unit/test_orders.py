@@ -179,6 +179,20 @@ def test_a_batch_may_fail_altogether() -> None:
     assert failed(batch(*POISON)) == [str(number) for number in range(len(POISON))]
 
 
+def test_what_there_is_no_time_for_goes_back_to_the_queue(
+    steps: list[worker.Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [1000]  # milliseconds
+    monkeypatch.setattr(CONTEXT, "get_remaining_time_in_millis", lambda: left[0])
+
+    def take_a_while(_: orders.Order) -> None:
+        left[0] -= 300
+
+    steps.append(take_a_while)
+    assert failed(batch(*[json.dumps(ORDER)] * 4)) == ["2", "3"]
+    assert left == [400]
+
+
 def test_each_step_gets_the_order_and_its_error_is_reported(steps: list[worker.Step]) -> None:
     done: list[orders.Order] = []
 
