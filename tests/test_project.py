@@ -270,6 +270,13 @@ def test_the_gateway_may_call_the_function(linted: Linted) -> None:
     assert permission["SourceArn"]
 
 
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_no_page_of_another_origin_may_call(linted: Linted, stage: int) -> None:
+    api = compiled(linted(stage))["Resources"]["HttpApi"]
+    assert api["Type"] == "AWS::ApiGatewayV2::Api"
+    assert "CorsConfiguration" not in api["Properties"]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_logs_are_json_and_end(linted: Linted, stage: int) -> None:
     resources = compiled(linted(stage))["Resources"].values()
