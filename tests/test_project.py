@@ -289,6 +289,13 @@ def test_users_are_made_by_whoever_runs_the_service(linted: Linted) -> None:
     assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
 
 
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_no_page_of_another_origin_may_call(linted: Linted, stage: int) -> None:
+    api = compiled(linted(stage))["Resources"]["HttpApi"]
+    assert api["Type"] == "AWS::ApiGatewayV2::Api"
+    assert "CorsConfiguration" not in api["Properties"]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_logs_are_json_and_end(linted: Linted, stage: int) -> None:
     resources = compiled(linted(stage))["Resources"].values()

@@ -26,6 +26,7 @@ def create_app() -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # //quotes is not /quotes
     http.answer_with_problems(app)
+    http.set_headers(app)
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
     for name in sorted(module.name for module in pkgutil.iter_modules(routes.__path__)):
         module = importlib.import_module(f"service.routes.{name}")

@@ -60,3 +60,15 @@ def problem(error: HTTPException, **more: str) -> Response:
     }
     response.data = json.dumps(document)
     return response
+
+
+def set_headers(app: Flask) -> None:
+    """Let every answer say that it is what it says it is, and that nobody may keep it."""
+    app.after_request(add_headers)
+
+
+def add_headers(response: Response) -> Response:
+    """Add them: no client guesses another content type, and no cache keeps the answer."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -2,13 +2,18 @@
 
 API Gateway checks the token of a request, and hands on what it claims. But the gateway and
 Flask read some paths differently (``//orders``, ``/%6frders``), and such a request comes
-unchecked: so a request without claims is answered with 401.
+unchecked: so a request without claims is answered with 401, and so are those of a token that
+never ends.
 """
+
+import math
+import time
 
 from flask import Flask, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
+from service import orders
 from service.routes.orders import PUBLIC
 
 
@@ -22,16 +27,30 @@ def identify() -> str:
     """The caller: the claim ``sub`` of the token that the gateway has checked (RFC 7519).
 
     Raises:
-        Unauthorized: the gateway has checked none.
+        Unauthorized: it has checked none, or one that names no user, or that has no end.
     """
     authorizer = request.environ.get("serverless.authorizer") or {}
-    caller = authorizer.get("jwt", {}).get("claims", {}).get("sub")
-    if not isinstance(caller, str) or caller in ("", PUBLIC):
+    claims = authorizer.get("jwt", {}).get("claims", {})
+    if not is_user(claims.get("sub")) or not is_to_come(claims.get("exp")):
         raise Unauthorized(
             "Send an access token: Authorization: Bearer ...",
             www_authenticate=WWWAuthenticate("bearer"),
         )
+    caller: str = claims["sub"]
     return caller
+
+
+def is_user(subject: object) -> bool:
+    """Whether somebody of this name can own orders: the worker must be able to read them."""
+    return orders.FIELDS["owner"](subject) and subject != PUBLIC
+
+
+def is_to_come(end: object) -> bool:
+    """Whether a time is to come: seconds since the epoch, which the gateway hands on as text."""
+    try:
+        return time.time() < float(str(end)) < math.inf
+    except ValueError:
+        return False
 
 
 def refuse_strangers() -> None:

@@ -85,6 +85,13 @@ def test_a_method_that_the_path_does_not_have(client: FlaskClient, method: str) 
     assert response.headers["Allow"] == "POST"
 
 
+@pytest.mark.parametrize("path", ["/health", "/boats", "/quotes"])
+def test_no_answer_is_kept_or_taken_for_something_else(client: FlaskClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_an_unexpected_error_is_logged_and_not_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,6 +103,7 @@ def test_an_unexpected_error_is_logged_and_not_told(
     with caplog.at_level(logging.ERROR):
         response = client.post("/quotes", json={})
     assert "secret" not in str(problem(response, 500))
+    assert response.headers["Cache-Control"] == "no-store"
     assert "RuntimeError: secret" in caplog.text
 
 
