@@ -5,7 +5,9 @@ file, between marks, and goes on. ``tox -e lint`` finds what still has to be dec
 ``python3 tools/check_update.py --install`` lets git look before each commit, too.
 """
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,44 +17,117 @@ sys.path.insert(0, str(ROOT))  # git runs this file by its path
 
 from tools.console import Stop, clear_errors, say  # noqa: E402
 
+# A branch may be older than this file, and a folder of hooks may serve several repositories.
 HOOK = """#!/bin/sh
-exec python3 tools/check_update.py
+test ! -f {file} || exec python3 {file}
 """
 
-# A conflict as git and Copier write it: yours, the template's.
-CONFLICT = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
-# An example in a text shows marks, and has none.
-EXAMPLE = re.compile(rb"^(`{3,}|~{3,}).*?^\1", re.MULTILINE | re.DOTALL)
+UNDO = "git reset . && git stash push --include-untracked ."
+NOT_INSTALLED = "The check was not put before each commit."
+
+MARK = re.compile(rb"<{7} |={7}\r?$|>{7} ")
+COPIERS_OWN = (b"<<<<<<< before updating", b">>>>>>> after updating")
+FENCE = re.compile(rb" {0,3}(`{3,}|~{3,})")
+# In a hook, git names the repository in ways that hold for the hook's own folder alone.
+OF_A_HOOK = ("GIT_DIR", "GIT_PREFIX", "GIT_WORK_TREE")
 
 
-def git(*arguments: str) -> list[str]:
-    """What git lists; nothing where there is no git, or no repository."""
+def git(*arguments: str, cwd: Path = ROOT) -> list[str]:
+    """What git lists; nothing where there is no git, or no repository.
+
+    Raises:
+        Stop: git refuses to look at the repository.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
+    if not Path(environ.get("GIT_INDEX_FILE", "/")).is_absolute():
+        del environ["GIT_INDEX_FILE"]
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=cwd, env=environ | {"LC_ALL": "C"}, capture_output=True
+        )
     except FileNotFoundError:
         return []
-    return [name for name in done.stdout.split("\0") if name]
+    if done.returncode and b"not a git repository" not in done.stderr:
+        raise Stop(
+            "It is not known whether an update is unfinished.",
+            f"git says: {done.stderr.decode(errors='replace').strip()}",
+            "do what git says, then try again.",
+        )
+    return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 
 def unfinished() -> list[str]:
     """The places that wait for a decision, such as ``README.md, line 12``."""
     undecided = {line.split("\t", 1)[1] for line in git("ls-files", "-z", "--unmerged")}
+    added = {line.split("\t", 1)[1] for line in git("ls-files", "-z", "--resolve-undo")}
+    names = {*undecided, *git("ls-files", "-z", "--cached", "--others", "--exclude-standard")}
+    names |= {f"{name}.rej" for name in names}  # many people let git ignore *.rej
     places = []
-    for name in sorted({*git("ls-files", "-z", "--cached", "--others", "--exclude-standard")}):
+    for name in sorted(names):
+        shown = os.fsencode(name).decode(errors="replace")
         file = ROOT / name
-        if not file.is_file():
+        if not file.is_file() or is_binary(file):
+            found = []
+        elif name.endswith(".rej") and is_rejected(file):
+            places.append(f"{shown}: what could not be put into {shown.removesuffix('.rej')}")
             continue
-        content = file.read_bytes()
-        if name.endswith(".rej"):
-            places.append(f"{name}: what could not be put into {name.removesuffix('.rej')}")
-            continue
-        if name.endswith(".md") and name not in undecided:
-            content = EXAMPLE.sub(lambda found: b"\n" * found[0].count(b"\n"), content)
-        found = [content.count(b"\n", 0, each.start()) for each in CONFLICT.finditer(content)]
-        places += [f"{name}, line {lines_before + 1}" for lines_before in found]
-        if name in undecided and not found:
-            places.append(f"{name}: decided, it seems; tell git so, with: git add {name}")
+        else:
+            # A fence in a text shows an example, but not where the update met a conflict.
+            fenced = name.endswith(".md") and name not in undecided | added
+            found = conflicts(file, fenced)
+        if found and not shows_marks(name):
+            places += [f"{shown}, line {line}" for line in found]
+        elif name in undecided:
+            places.append(
+                f"{shown}: no marks in it; if it is as it shall be, git add {shlex.quote(shown)}"
+            )
     return places
+
+
+def conflicts(file: Path, fenced: bool) -> list[int]:
+    """The lines where conflicts begin, and where a mark of Copier's was forgotten.
+
+    Args:
+        file: Any text, in whatever encoding, and of any size.
+        fenced: What is within one fence of a Markdown text is an example.
+    """
+    marks = []  # line, mark, and the line of the fence that is open there, or 0
+    opened, fence = 0, b""
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if fenced and (found := FENCE.match(line)):
+                if not opened:
+                    opened, fence = number, found[1]
+                elif line.strip().startswith(fence) and line.strip() == found[1]:
+                    opened = 0
+            if MARK.match(line):
+                marks.append((number, line.rstrip(), opened))
+    places = []
+    # As git and Copier write it: <, yours, =, the template's, >. A text may have more of =.
+    for found in re.finditer("<=+>|<|>", "".join(chr(mark[0]) for _, mark, _ in marks)):
+        (number, mark, begins), (_, _, ends) = marks[found.start()], marks[found.end() - 1]
+        whole = len(found[0]) > 1
+        if (whole or mark in COPIERS_OWN) and not (begins and begins == ends):
+            places.append(number)
+    return places
+
+
+def is_binary(file: Path) -> bool:
+    """Whether git would take it for one; conflicts are never written into those."""
+    with file.open("rb") as content:
+        return b"\0" in content.read(8000)
+
+
+def is_rejected(file: Path) -> bool:
+    """Whether git wrote this ``.rej`` file; one of another kind is none of our business."""
+    with file.open("rb") as content:
+        return content.readline().rstrip().endswith(b"(rejected hunks)")
+
+
+def shows_marks(name: str) -> bool:
+    """Whether .gitattributes says that seven characters are no mark in this file."""
+    [*_, size] = git("check-attr", "-z", "conflict-marker-size", "--", name) or ["7"]
+    return size.isdigit() and size != "7"
 
 
 def check() -> None:
@@ -69,10 +144,12 @@ def check() -> None:
             "you and the template have changed the same lines, and only you know what they"
             " shall be.",
             "open each file. After <<<<<<< is what you have, after ======= what the template"
-            " brings. Write what fits both, delete the three lines of marks, and git add the"
-            " file. From a .rej file, take over by hand what it says, then delete it. At the"
-            " end: tox. To go back to before the update instead, with all that you had"
-            " committed: git reset --hard && git clean -fd",
+            " brings (after |||||||, if that is there, what both began with). Write what fits"
+            " both, delete the lines of marks, and git add the file. From a .rej file, take over"
+            " by hand what it says, then delete it. At the end: tox. To go back to before the"
+            f" update instead, here: {UNDO} (nothing is lost: git stash pop brings it all back)."
+            " A text that only shows marks says so in .gitattributes: FILE"
+            " conflict-marker-size=32",
         )
 
 
@@ -80,18 +157,28 @@ def install() -> None:
     """Let git run the check before each commit.
 
     Raises:
-        Stop: there is another such hook, or no repository.
+        Stop: there is another such hook, no repository, or a folder for many of them.
     """
-    [folder] = git("rev-parse", "--git-path", "hooks") or [""]
-    hook = ROOT / folder.strip() / "pre-commit"
-    if not folder or (hook.exists() and hook.read_text(encoding="utf-8") != HOOK):
+    if not (found := git("rev-parse", "--show-toplevel")):
+        raise Stop(NOT_INSTALLED, "this is no git repository.", "git init")
+    top = Path(found[0].removesuffix("\n"))
+    [folder, common] = (
+        top / git("rev-parse", *asked, cwd=top)[0].removesuffix("\n")
+        for asked in (("--git-path", "hooks"), ("--git-common-dir",))
+    )
+    file = shlex.quote(Path(__file__).resolve().relative_to(top).as_posix())
+    hook, text = folder / "pre-commit", HOOK.format(file=file)
+    by_hand = f"add to it: python3 {file} || exit 1"
+    if hook.exists() and hook.read_bytes() != text.encode():
+        raise Stop(NOT_INSTALLED, f"{hook} is there already.", by_hand)
+    if not any(folder.resolve().is_relative_to(mine.resolve()) for mine in (top, common)):
         raise Stop(
-            "The check was not put before each commit.",
-            f"{hook} is there already." if folder else "this is no git repository.",
-            "add to it: python3 tools/check_update.py" if folder else "git init",
+            NOT_INSTALLED,
+            f"git looks for hooks in {folder}, for other repositories, too (core.hooksPath).",
+            f"make {hook} yourself, or, if it is there, {by_hand}",
         )
     hook.parent.mkdir(parents=True, exist_ok=True)
-    hook.write_text(HOOK, encoding="utf-8")
+    hook.write_text(text, encoding="utf-8")
     hook.chmod(0o755)
     say("git now looks for an unfinished update before each commit.")
 
