@@ -18,7 +18,7 @@ from tests.conftest import Render, check_nothing_left_behind
 from tests.published import Publish
 from tests.service import PATIENCE, Answer, Caller, Service, wait_until
 
-pytestmark = [pytest.mark.deploy, pytest.mark.full]
+pytestmark = [pytest.mark.deploy, pytest.mark.full, pytest.mark.xdist_group("load")]
 
 ORDERS = 1_000
 EVERY = 50  # after so many orders comes a message that is none
