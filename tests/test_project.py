@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import json
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -280,6 +281,23 @@ def test_the_gateway_logs_every_request_and_limits_them(linted: Linted) -> None:
     assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLogGroup", "Arn"]}
     assert json.loads(log["Format"])["status"] == "$context.status"
     assert resources["AccessLogGroup"]["Properties"]["RetentionInDays"] == 30
+
+
+def test_two_tries_of_a_call_end_before_the_function_that_makes_it(linted: Linted) -> None:
+    project = linted(5)
+    settings = (project.folder / "service/aws.py").read_text("utf-8")
+    found = dict(re.findall(r"(\w+)=(\d+)", settings))
+    assert found["total_max_attempts"] == "2"
+    waited = 1  # second at most between two tries (botocore, `standard` mode)
+    call = 2 * int(found["read_timeout"]) + waited
+    resources = compiled(project)["Resources"]
+    api, worker = (
+        resources[f"{name}LambdaFunction"]["Properties"]["Timeout"] for name in ("Api", "Worker")
+    )
+    # The worker begins no order in the second half of its time. The API makes two calls for
+    # an order, and imports what it needs for them.
+    assert call <= worker / 2
+    assert 2 * call < api - 5
 
 
 def test_users_are_made_by_whoever_runs_the_service(linted: Linted) -> None:
