@@ -108,6 +108,11 @@ def _git(*arguments: str, cwd: Path) -> str:
 # --- What must hold of a merge
 
 
+def changed_by_step(before: Tree, after: Tree) -> list[str]:
+    """The files that a step has changed or taken away, where it may only add some."""
+    return sorted(name for name, text in before.items() if after.get(name) != text)
+
+
 def lost(old: Tree, ours: Tree, new: Tree, merged: Merged) -> list[str]:
     """What is wrong with a merge, all of it: nothing, if all is well.
 
@@ -122,7 +127,7 @@ def lost(old: Tree, ours: Tree, new: Tree, merged: Merged) -> list[str]:
             if name in ours:
                 wrong.append(f"{name} is gone")
             continue
-        if name not in ours:
+        if name not in ours or merged.files[name] == _only_change(name, old, ours, new):
             continue
         was, mine = old.get(name, "").splitlines(), ours[name].splitlines()
         theirs = new.get(name, old.get(name, "")).splitlines()
@@ -141,6 +146,13 @@ def lost(old: Tree, ours: Tree, new: Tree, merged: Merged) -> list[str]:
         if once(mine, now) != once(now, mine):
             wrong.append(f"{name}: lines have moved")
     return wrong
+
+
+def _only_change(name: str, old: Tree, ours: Tree, new: Tree) -> str | None:
+    """The file as the one side that has changed it left it; None where both have."""
+    if old.get(name) == new.get(name):
+        return ours[name]
+    return new[name] if old.get(name) == ours[name] else None
 
 
 def once(lines: list[str], others: list[str]) -> list[str]:
