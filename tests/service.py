@@ -111,3 +111,10 @@ def wait_until(condition: Callable[[], object], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not true within {seconds:.0f} s"
         time.sleep(0.2)
+
+
+def count(sqs: Any, queue: str) -> int:
+    """How many messages a queue has, those included that are just being worked on."""
+    asked = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
+    answer = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=asked)
+    return sum(int(answer["Attributes"][name]) for name in asked)

@@ -16,7 +16,7 @@ from demo.snapshot import environment
 from demo.up import up
 from tests.conftest import Render, check_nothing_left_behind
 from tests.published import Publish
-from tests.service import PATIENCE, Answer, Caller, Service, wait_until
+from tests.service import PATIENCE, Answer, Caller, Service, count, wait_until
 
 pytestmark = [pytest.mark.deploy, pytest.mark.full, pytest.mark.xdist_group("load")]
 
@@ -105,13 +105,6 @@ def no_order(number: int) -> str:
 def at_once(work: Callable[[int], T], times: int) -> list[T]:
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(work, range(times)))
-
-
-def count(sqs: Any, queue: str) -> int:
-    """How many messages a queue has, those included that are just being worked on."""
-    asked = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
-    answer = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=asked)
-    return sum(int(answer["Attributes"][name]) for name in asked)
 
 
 def bodies(sqs: Any, queue: str) -> list[str]:
