@@ -20,7 +20,7 @@ MANY = 24
 
 def undo(project: Project) -> None:
     """What the README says that takes a step back."""
-    readme = project.run("git", "show", "HEAD:README.md").stdout
+    readme = project.run("git", "show", "HEAD:./README.md").stdout
     [command] = re.findall(r"To take a step back: `(.*?)`", readme)
     project.run("sh", "-ec", command)
 
