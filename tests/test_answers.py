@@ -10,6 +10,7 @@ from tests.conftest import STAGES, Project, Render, copier, run
 
 CHARACTERS = "Use a-z, 0-9 and single dashes, with a letter first and no dash at the end."
 TOO_LONG = "Use at most 32 characters: AWS allows 64 for the names made from it."
+NO_NAME = "Choose another name: in YAML this word is no name."
 WORD = "Write at least one word."
 CONTROL = "Leave out tabs and other control characters: configuration files cannot hold them."
 TAG_START = "Start with a letter or a digit."
@@ -22,6 +23,7 @@ STAGE = f"Choose a whole number from 1 to {STAGES[-1]}."
 
 GOOD = [
     ("service_name", "a"),
+    ("service_name", "no-null"),
     ("service_name", "quotes2-api"),
     ("service_name", "a" * 32),
     ("description", "🛹"),
@@ -50,6 +52,8 @@ BAD = [
     ("service_name", "quotes\n", CHARACTERS),
     ("service_name", "a" * 33, TOO_LONG),
     ("service_name", "a" * 60, TOO_LONG),
+    ("service_name", "null", NO_NAME),
+    ("service_name", "on", NO_NAME),
     ("description", "", WORD),
     ("description", "  ", WORD),
     ("description", "a\tb", CONTROL),

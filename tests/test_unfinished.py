@@ -1,6 +1,5 @@
 """An update that waits for a decision is told of, loudly, until it is finished."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from demo.snapshot import environment
-from tests.conftest import Project, copier, run
+from tests.conftest import Project, copier
+from tests.newer import copied, release, twin
 
 MARKED = "one\n<<<<<<< before updating\nours\n=======\ntheirs\n>>>>>>> after updating\n"
 DIFF3 = MARKED.replace("=======\n", "||||||| last update\nformer\n=======\n")
@@ -21,38 +21,12 @@ def project(fresh: Callable[[int], Project], tmp_path: Path) -> Project:
     return twin(fresh(1), tmp_path)
 
 
-def twin(project: Project, folder: Path) -> Project:
-    """A project just like another, to change."""
-    shutil.copytree(project.folder, folder / "project", symlinks=True)
-    return Project(folder / "project")
-
-
 def check(project: Project, *arguments: str) -> str:
     """What the project says of an unfinished update, or "" when there is none."""
     command = (sys.executable, "tools/check_update.py", *arguments)
     done = project.run(*command, check=False)
     assert "Traceback" not in done.stdout
     return done.stdout if done.returncode else ""
-
-
-def copied(template: Path, folder: Path) -> tuple[Path, Project]:
-    """A template that can have newer releases, and a project made from it."""
-    releases = folder / "template"
-    run("git", "clone", "--quiet", template, releases, cwd=folder)
-    copier("copy", "--quiet", "--defaults", releases, "project", cwd=folder)
-    project = Project(folder / "project")
-    project.run("git", "init", "--quiet")
-    return releases, project
-
-
-def release(releases: Path, name: str, old: str, new: str) -> None:
-    """Make a newer release, with another text in a file."""
-    path = releases / "template" / name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    run("git", "commit", "--quiet", "--all", "--message=newer", cwd=releases)
-    run("git", "tag", "v1000.0.0", cwd=releases)
 
 
 @pytest.fixture(scope="module", params=["inline"])
