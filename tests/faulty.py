@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from demo.snapshot import environment
 from demo.up import up
 from tests.conftest import Project
@@ -52,6 +54,12 @@ class Proxy:
         with contextlib.suppress(OSError):
             return bool(self.ask("GET", "health"))
         return False
+
+    def get_ready(self, region: str) -> None:
+        """Let it load what it knows of the two services: that takes seconds, once."""
+        session = boto3.Session("test", "test", region_name=region)
+        session.client("sqs", endpoint_url=self.address).list_queues()
+        session.client("dynamodb", endpoint_url=self.address).list_tables()
 
     def faults(self) -> int:
         """How many calls it has spoiled so far."""
@@ -103,7 +111,9 @@ def faulty(project: Project, stage: int, temporary: Path) -> Iterator[Faulty]:
         project.write("infra/own-faults.yml", PIECE.format(proxy=between.address, table=table))
         with up(project.folder, environment(), f"--port={port}") as running:
             running.wait_until_ready()
-            yield Faulty(stage, Service(project, running), between, temporary)
+            service = Service(project, running)
+            between.get_ready(service.region)
+            yield Faulty(stage, service, between, temporary)
 
 
 @contextlib.contextmanager
