@@ -194,6 +194,19 @@ def no_wildcards(stack: Stack) -> Iterator[str]:
 
 
 @rule(
+    reason="nobody sees in infra/ what it allows, and those of AWS allow far more than is needed",
+    fix="list the exact actions under `Policies`, or in an AWS::IAM::Policy",
+)
+def no_managed_policies(stack: Stack) -> Iterator[str]:
+    """A role has policies of its own, and no managed ones."""
+    for name, role in stack.of_type("AWS::IAM::Role"):
+        if role.get("ManagedPolicyArns"):
+            yield name
+    for name, _ in stack.of_type("AWS::IAM::ManagedPolicy"):
+        yield name
+
+
+@rule(
     reason="who takes a permission back in one place believes that it is gone",
     fix="keep one of the statements, and take the action out of the others",
 )

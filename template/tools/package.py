@@ -134,7 +134,8 @@ def install(files: list[Path], to: Path, target: Target) -> None:
         raise Stop(
             "The requirements of the service could not be installed.",
             f"uv says it above: mostly a package with no wheel for Python {target.version} on"
-            f" {platform}, two pins that contradict, or an index out of reach.",
+            f" {platform}, two pins that contradict, a file that has not the hash that is pinned,"
+            " or an index out of reach.",
             "change the requirement in requirements/, or `architecture` in serverless.yml"
             " (x86_64 has the most wheels); or repair the network; then again.",
         )
