@@ -30,6 +30,10 @@ class Stamp:
         """Whether the installation was made from what the inputs hold now."""
         return self._file.exists() and self._file.read_text() == self._digest
 
+    def remove(self) -> None:
+        """Forget them: what was made from them is about to go."""
+        self._file.unlink(missing_ok=True)
+
     def write(self) -> None:
         """Remember the inputs as they are."""
         self._file.write_text(self._digest)

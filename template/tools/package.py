@@ -28,6 +28,7 @@ ELF_MACHINES = {"arm64": 183, "x86_64": 62}  # e_machine in the ELF header
 
 # Files of an installed package that nothing reads at run time.
 NOT_AT_RUN_TIME = (
+    ".lock",  # uv's own
     "*.pyi",
     "py.typed",
     "*.c",
@@ -169,6 +170,7 @@ def libraries(target: Target) -> Path:
     folder = BUILD / f"libraries-{target.version}-{target.architecture or 'here'}"
     if (stamp := Stamp(BUILD / f"{folder.name}.stamp", *files)).valid:
         return folder
+    stamp.remove()  # if this fails, an empty folder must not pass for a full one
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if files:
