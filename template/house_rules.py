@@ -20,11 +20,35 @@ TAGS = {"service", "team", "deployment"}
 # behind it must be meant for everybody.
 PUBLIC_ROUTES = {"$default"}
 
+# What Lambda itself does with the role of a function: it writes the log, and fetches what an event
+# source mapping is for, by the type of that source (AWS Lambda Developer Guide, "Defining Lambda
+# function permissions with an execution role", and "Using Lambda with Amazon SQS"). No code calls
+# these, and no emulator checks them.
+WRITES_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+FETCHES = {
+    "AWS::SQS::Queue": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+}
+
 MIN_RECEIVE_COUNT = 5
 GATEWAY_TIMEOUT_SECONDS = 30  # Quotas for HTTP APIs, "Maximum integration timeout"
 
 # The ARN of a log group may end in :*, which are its streams.
 LOG_GROUP_END = re.compile(r'("arn:[^"]*:logs:[^"*]*:log-group:[^"*]*):\*(?=")')
+
+
+class Grant(NamedTuple):
+    """One action on one resource that a statement of a policy allows a role, all by name."""
+
+    role: str
+    policy: str
+    place: tuple[int, int]  # of the statement in the policy, and of the resource in the statement
+    action: str
+    resource: str
+
+
+def listed(value: Any) -> list[Any]:
+    """A list, also where a policy may have one thing alone in place of it."""
+    return value if isinstance(value, list) else [value]
 
 
 class Stack(NamedTuple):
@@ -45,6 +69,47 @@ class Stack(NamedTuple):
             name = value.get("Ref") or value.get("Fn::GetAtt", [""])[0]
             return name if name in self.resources else ""
         return ""
+
+    def grants(self) -> Iterator[Grant]:
+        """All that the roles of the stack may do."""
+        policies = [
+            (name, policy)
+            for name, role in self.of_type("AWS::IAM::Role")
+            for policy in role.get("Policies", [])
+        ]
+        policies += [
+            (self.named_in(role), policy)
+            for _, policy in self.of_type("AWS::IAM::Policy")
+            for role in policy.get("Roles", [])
+        ]
+        for role, policy in policies:
+            for number, statement in enumerate(listed(policy["PolicyDocument"]["Statement"])):
+                if statement["Effect"] == "Allow":
+                    for action in listed(statement.get("Action", [])):
+                        for which, arn in enumerate(listed(statement.get("Resource", []))):
+                            place, name = (number, which), self.resource_name(arn)
+                            yield Grant(role, policy["PolicyName"], place, action, name)
+
+    def resource_name(self, arn: object) -> str:
+        """An ARN as people write it: the name of the resource, and what is joined to it."""
+        if isinstance(arn, dict) and "Fn::Join" in arn:
+            separator, parts = arn["Fn::Join"]
+            return str(separator).join(map(self.resource_name, parts))
+        return self.named_in(arn) or (arn if isinstance(arn, str) else json.dumps(arn))
+
+    def fetched(self) -> Iterator[tuple[str, str, str]]:
+        """Role, action and resource of all that Lambda must do for event source mappings."""
+        for _, mapping in self.of_type("AWS::Lambda::EventSourceMapping"):
+            source = self.named_in(mapping.get("EventSourceArn"))
+            function = self.resources.get(self.named_in(mapping.get("FunctionName")), {})
+            role = self.named_in(function.get("Properties", {}).get("Role"))
+            for action in FETCHES.get(self.resources.get(source, {}).get("Type", ""), ()):
+                yield role, action, source
+
+    def done_by_lambda(self, grant: Grant) -> bool:
+        """Whether Lambda itself uses a grant, and not the code of the function."""
+        used = (grant.role, grant.action, grant.resource)
+        return grant.action in WRITES_LOGS or used in self.fetched()
 
 
 Check = Callable[[Stack], Iterator[str]]
@@ -120,7 +185,7 @@ def no_wildcards(stack: Stack) -> Iterator[str]:
     ):
         documents = [inline["PolicyDocument"] for inline in properties.get("Policies", [])]
         documents += [properties[key] for key in ("PolicyDocument",) if key in properties]
-        for statement in _statements(documents):
+        for statement in [each for one in documents for each in listed(one["Statement"])]:
             inverted = {"NotAction", "NotResource"} & statement.keys()
             resource = LOG_GROUP_END.sub(r"\1", json.dumps(statement.get("Resource")))
             wild = "*" in json.dumps(statement.get("Action")) or "*" in resource
@@ -128,10 +193,50 @@ def no_wildcards(stack: Stack) -> Iterator[str]:
                 yield name
 
 
-def _statements(documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for document in documents:
-        statements = document["Statement"]
-        yield from statements if isinstance(statements, list) else [statements]
+@rule(
+    reason="nobody sees in infra/ what it allows, and those of AWS allow far more than is needed",
+    fix="list the exact actions under `Policies`, or in an AWS::IAM::Policy",
+)
+def no_managed_policies(stack: Stack) -> Iterator[str]:
+    """A role has policies of its own, and no managed ones."""
+    for name, role in stack.of_type("AWS::IAM::Role"):
+        if role.get("ManagedPolicyArns"):
+            yield name
+    for name, _ in stack.of_type("AWS::IAM::ManagedPolicy"):
+        yield name
+
+
+@rule(
+    reason="who takes a permission back in one place believes that it is gone",
+    fix="keep one of the statements, and take the action out of the others",
+)
+def granted_once(stack: Stack) -> Iterator[str]:
+    """A role is allowed an action on a resource by one statement only."""
+    found = [(grant.role, grant.action, grant.resource) for grant in stack.grants()]
+    for role, action, resource in sorted({each for each in found if found.count(each) > 1}):
+        yield f"{role} ({action} on {resource})"
+
+
+@rule(
+    reason="Lambda fetches the messages with the role of the function, and could not",
+    fix="allow the role all actions that FETCHES lists in house_rules.py, on the source",
+)
+def may_fetch(stack: Stack) -> Iterator[str]:
+    """The role of a function may fetch what its event source mapping is for."""
+    granted = {(grant.role, grant.action, grant.resource) for grant in stack.grants()}
+    for role, action, source in sorted(set(stack.fetched()) - granted):
+        yield f"{role} ({action} on {source})"
+
+
+@rule(
+    reason="anybody's API or topic could call the function otherwise, also in another account",
+    fix="set SourceArn: the one that calls it, with !GetAtt or !Sub",
+)
+def called_by_one_source(stack: Stack) -> Iterator[str]:
+    """A permission to call a function names who may, down to the resource."""
+    for name, permission in stack.of_type("AWS::Lambda::Permission"):
+        if not permission.get("SourceArn"):
+            yield name
 
 
 @rule(

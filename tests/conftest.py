@@ -16,19 +16,6 @@ __all__ = ["publish", "pytest_addoption", "pytest_terminal_summary"]
 QUESTIONS = {"service_name", "description", "team", "region", "python_version", "stage"}
 STAGES = (1, 2, 3, 4, 5)
 
-Grant = tuple[str, str, str]  # role, action, resource
-
-# What the service itself does with its permissions, by the stage that brings it. Without any
-# of these a journey fails.
-USED: dict[int, set[Grant]] = {
-    3: {("ApiRole", "sqs:SendMessage", "OrdersQueue")},
-    4: {
-        ("ApiRole", "dynamodb:GetItem", "OrdersTable"),
-        ("ApiRole", "dynamodb:Query", "OrdersTable/index/ByPlacedAt"),
-        ("WorkerRole", "dynamodb:PutItem", "OrdersTable"),
-    },
-}
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: the groups, each on one worker, and then deployments."""

@@ -18,7 +18,7 @@ import pytest
 
 from demo.snapshot import environment
 from demo.up import Up, up
-from tests.conftest import NOTHING, STAGES, USED, Environ, Grant, Project, Render, emulators
+from tests.conftest import NOTHING, STAGES, Environ, Project, Render, emulators
 
 pytestmark = [pytest.mark.deploy, pytest.mark.usefixtures("nothing_left_behind")]
 
@@ -290,28 +290,6 @@ def order(url: str) -> str:
     """Place an order, and give its id."""
     order_id: str = post(f"{url}/orders", REQUEST)["id"]
     return order_id
-
-
-@pytest.fixture(scope="module")
-def grown(render: Render) -> Project:
-    """A project at the last stage that has run before."""
-    return run_before(render(STAGES[-1]))
-
-
-@pytest.mark.xdist_group("grown")
-@pytest.mark.parametrize("grant", sorted(set().union(*USED.values())))
-def test_without_any_action_that_the_service_uses_a_journey_fails(
-    grown: Project, grant: Grant
-) -> None:
-    _, action, _ = grant
-    [file] = [f for f in (grown.folder / "infra").glob("*.yml") if action in f.read_text()]
-    before = file.read_text()
-    with contextlib.ExitStack() as ending:
-        ending.callback(file.write_text, before)
-        # An action that AWS knows, and the service does not need.
-        file.write_text(before.replace(action, "ec2:DescribeRegions"))
-        said = grown.tox("-e", "journey", "--", "--exitfirst", check=False)
-    assert "1 failed" in said
 
 
 @pytest.fixture

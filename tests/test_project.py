@@ -7,14 +7,14 @@ import os
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.conftest import STAGES, USED, Grant, Project, Render, load
+from tests.conftest import STAGES, Project, Render, load
 
 pytestmark = pytest.mark.xdist_group("project")
 
@@ -200,7 +200,7 @@ def test_outputs_tell_where_things_are(linted: Linted, stage: int) -> None:
     assert OUTPUTS[stage] <= compiled(linted(stage))["Outputs"].keys()
 
 
-# What Lambda does with a role by itself; the emulator does not check it.
+# What Lambda does with a role by itself; the emulator does not check it: role, action, resource.
 LAMBDA_ITSELF = {
     1: {
         ("QuoteRole", "logs:CreateLogStream", "QuoteLogGroup"),
@@ -221,47 +221,45 @@ LAMBDA_ITSELF = {
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_role_may_do_this_and_nothing_else(linted: Linted, stage: int) -> None:
-    granted = list(grants(compiled(linted(stage))["Resources"]))
-    expected = [
-        grant
-        for brought in (LAMBDA_ITSELF, USED)
-        for number, some in brought.items()
-        if number <= stage
-        for grant in some
+def test_lambda_itself_may_do_this_and_nothing_else(
+    rules: ModuleType, linted: Linted, stage: int
+) -> None:
+    """All other permissions are tried one by one, by ``tox -e iam``."""
+    resources = compiled(linted(stage))["Resources"]
+    stack = rules.Stack(resources, TAGS)
+    own = [grant for grant in stack.grants() if stack.done_by_lambda(grant)]
+    expected = [each for number, some in LAMBDA_ITSELF.items() if number <= stage for each in some]
+    assert sorted((grant.role, grant.action, grant.resource) for grant in own) == sorted(expected)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_policy_allows_something_on_resources_and_is_all_there_is(
+    linted: Linted, stage: int
+) -> None:
+    """Roles alone say who may do what: there is no other kind of policy, and no condition."""
+    resources = compiled(linted(stage))["Resources"]
+    policies = [
+        policy["PolicyDocument"]
+        for resource in resources.values()
+        if resource["Type"] in {"AWS::IAM::Role", "AWS::IAM::Policy"}
+        for policy in resource["Properties"].get("Policies", [resource["Properties"]])
     ]
-    assert sorted(granted) == sorted(expected)
-
-
-def grants(resources: dict[str, Any]) -> Iterator[Grant]:
-    """Role, action and resource of all that the roles of a template allow."""
-    for name, resource in resources.items():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::IAM::Role":
-            assert not properties.get("ManagedPolicyArns")
-            for policy in properties["Policies"]:
-                yield from allowed(name, policy["PolicyDocument"])
-        if resource["Type"] == "AWS::IAM::Policy":
-            [role] = properties["Roles"]
-            yield from allowed(role["Ref"], properties["PolicyDocument"])
-
-
-def allowed(role: str, document: dict[str, Any]) -> Iterator[Grant]:
-    for statement in document["Statement"]:
+    for statement in [each for policy in policies for each in policy["Statement"]]:
         assert statement.keys() == {"Effect", "Action", "Resource"}
-        actions = statement["Action"]
-        for action in [actions] if isinstance(actions, str) else actions:
-            yield role, action, resource_name(statement["Resource"])
+        assert statement["Effect"] == "Allow"
+    kinds = {resource["Type"] for resource in resources.values() if "Polic" in resource["Type"]}
+    # osls's own bucket for deployments refuses what is not encrypted on its way.
+    assert kinds <= {"AWS::IAM::Policy", "AWS::S3::BucketPolicy"}
 
 
-def resource_name(arn: dict[str, Any]) -> str:
-    """The name of the resource whose ARN this is, with what is joined to it."""
-    if "Fn::Join" in arn:
-        separator, [first, *rest] = arn["Fn::Join"]
-        return str(separator.join([resource_name(first), *rest]))
-    name, attribute = arn["Fn::GetAtt"]
-    assert attribute == "Arn"
-    return str(name)
+@pytest.mark.parametrize("stage", [1, 2])
+def test_where_the_service_calls_nothing_there_is_no_permission_to_try(
+    linted: Linted, stage: int
+) -> None:
+    project = linted(stage)
+    said = project.run(str(project.folder / ".tox/lint/bin/python"), "-m", "tools.iam").stdout
+    assert "QuoteRole  logs:PutLogEvents  QuoteLogGroup" in said
+    assert "there is nothing to try" in said
 
 
 def test_the_gateway_may_call_the_function(linted: Linted) -> None:
@@ -405,6 +403,13 @@ def policy(**statement: object) -> dict[str, Any]:
     }
 
 
+def granting(*actions: str, on: object) -> dict[str, Any]:
+    """A policy that allows the role of the function ``quote`` something more."""
+    made = policy(Action=list(actions), Resource=on)
+    made["Properties"] |= {"PolicyName": "more", "Roles": [{"Ref": "QuoteRole"}]}
+    return made
+
+
 def queue(**properties: object) -> dict[str, Any]:
     return {"Type": "AWS::SQS::Queue", "Properties": {"SqsManagedSseEnabled": True, **properties}}
 
@@ -420,7 +425,12 @@ MAPPING: dict[str, Any] = {
     },
 }
 UNLIMITED = {**MAPPING, "Properties": {**MAPPING["Properties"], "ScalingConfig": {}}}
-GOOD_QUEUE = {"Queue": queue(RedrivePolicy=DEAD, VisibilityTimeout=60), "Dead": queue()}
+FETCHING = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+GOOD_QUEUE = {
+    "Queue": queue(RedrivePolicy=DEAD, VisibilityTimeout=60),
+    "Dead": queue(),
+    "Fetch": granting(*FETCHING, on={"Fn::GetAtt": ["Queue", "Arn"]}),
+}
 TABLE = {"SSESpecification": {"SSEEnabled": True}}
 RECOVERY = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
 
@@ -429,12 +439,24 @@ def table(**properties: object) -> dict[str, Any]:
     return {"Type": "AWS::DynamoDB::Table", "Properties": properties}
 
 
+NOTHING_YET: dict[str, Any] = {"PolicyDocument": {"Statement": []}}
 GOOD = [
     {**GOOD_QUEUE, "Mapping": MAPPING, "Table": table(**TABLE, **RECOVERY)},
     {"P": policy(Action="logs:PutLogEvents", Resource=LOG_GROUP)},
     {"P": policy(Action="s3:GetObject", Resource="arn:aws:s3:::b/*") | {"Type": "AWS::S3::X"}},
 ]
+# The same once more.
+LOGS_AGAIN = granting("logs:PutLogEvents", on={"Fn::GetAtt": ["QuoteLogGroup", "Arn"]})
+ELSEWHERE = {
+    **MAPPING,
+    "Properties": {**MAPPING["Properties"], "EventSourceArn": {"Fn::GetAtt": ["Dead", "Arn"]}},
+}
 BROKEN = [
+    ("granted_once", "QuoteRole (logs:PutLogEvents on QuoteLogGroup)", LOGS_AGAIN),
+    ("may_fetch", "QuoteRole (sqs:DeleteMessage on Dead)", ELSEWHERE),
+    ("called_by_one_source", "ApiLambdaPermissionHttpApi", {"SourceArn": None}),
+    ("no_managed_policies", "QuoteRole", {"ManagedPolicyArns": ["arn:aws:iam::aws:policy/P"]}),
+    ("no_managed_policies", "P", {"Type": "AWS::IAM::ManagedPolicy", "Properties": NOTHING_YET}),
     ("supported_runtime", "QuoteLambdaFunction", {"Runtime": "python3.9"}),
     ("role_of_its_own", "QuoteLambdaFunction", {"Role": {"Fn::GetAtt": ["ApiRole", "Arn"]}}),
     ("role_of_its_own", "QuoteLambdaFunction", {"Role": "arn:aws:iam::1:role/any"}),

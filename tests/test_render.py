@@ -16,9 +16,9 @@ SKATEBOARD = """
 docs/1-skateboard.md house_rules.py infra/index.js infra/quote.yml package-lock.json
 package.json pyproject.toml serverless.yml service/pricing.py service/quote.py
 tests/journey/conftest.py tests/journey/test_1_skateboard.py tests/unit/test_pricing.py
-tools/check_stack.py tools/check_update.py tools/console.py tools/emulator.py tools/install.py
-tools/osls-plugin.js tools/osls.py tools/package.py tools/pins.txt tools/stack.py tools/up.py
-tox.ini
+tools/audit.py tools/check_stack.py tools/check_update.py tools/console.py tools/emulator.py
+tools/iam.py tools/install.py tools/osls-plugin.js tools/osls.py tools/package.py tools/pins.txt
+tools/stack.py tools/up.py tox.ini
 """
 SCOOTER = """
 docs/2-scooter.md infra/api.yml openapi/api.yml requirements/api.txt service/api.py
@@ -168,6 +168,27 @@ def test_what_is_shipped_is_pinned_with_hashes(
     pins = re.findall(r"^([\w.-]+)==\S+ (.*)$", text, re.MULTILINE)
     assert asked_for <= {name for name, _ in pins}
     assert text.count("==") == len(pins) == len(re.findall(r"== ?\S+ \\\n +--hash=sha256:", text))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_action_of_ci_is_a_commit_with_its_version(fresh: Fresh, stage: int) -> None:
+    """A tag can be moved to other code at any time; a commit cannot."""
+    text = (fresh(stage).folder / ".github/workflows/ci.yml").read_text()
+    used = re.findall(r"\buses:(.*)", text)
+    assert used
+    for action in used:
+        assert re.fullmatch(r" [\w.-]+(/[\w.-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+def test_ci_audits_every_week_also_when_something_else_fails(fresh: Fresh) -> None:
+    workflow = load(fresh(1).folder / ".github/workflows/ci.yml")
+    [when] = workflow[True]["schedule"]  # YAML 1.1 takes `on` for a truth
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", when["cron"])
+    [audit] = [each for each in workflow["jobs"]["tox"]["steps"] if "audit" in each.get("run", "")]
+    assert audit == {
+        "run": "tox -e audit",
+        "if": "always() && github.event_name == 'schedule'",
+    }
 
 
 def test_a_stage_is_described_in_one_place() -> None:

@@ -1,7 +1,8 @@
 """Install what the tools and the tests need into the running environment.
 
 tox runs this before each command. It takes the dependency group ``tools`` of
-pyproject.toml, tools/requirements-*.txt, and what the service imports: requirements/*.txt.
+pyproject.toml, tools/requirements-*.txt, and what the service imports: requirements/*.txt. More
+dependency groups may be named on the command line.
 """
 
 import hashlib
@@ -29,24 +30,34 @@ class Stamp:
         """Whether the installation was made from what the inputs hold now."""
         return self._file.exists() and self._file.read_text() == self._digest
 
+    def remove(self) -> None:
+        """Forget them: what was made from them is about to go."""
+        self._file.unlink(missing_ok=True)
+
     def write(self) -> None:
         """Remember the inputs as they are."""
         self._file.write_text(self._digest)
 
 
-def install() -> None:
+def requirements() -> list[Path]:
+    """The files with pins of single pieces."""
+    return sorted(ROOT.glob("tools/requirements-*.txt")) + sorted(ROOT.glob("requirements/*.txt"))
+
+
+def install(*groups: str) -> None:
     """Install everything, unless it was installed from the very same files.
 
     Raises:
         Stop: pip or uv could not.
     """
-    files = sorted(ROOT.glob("tools/requirements-*.txt")) + sorted(ROOT.glob("requirements/*.txt"))
+    files = requirements()
     stamp = Stamp(Path(sys.prefix, ".installed"), PYPROJECT, PINS, *files)
     if stamp.valid:
         return
     # pip brings uv, in the pinned version, and uv the rest: it is many times faster.
     pip = ["pip", "install", "--quiet", f"--constraint={PINS}", "uv"]
-    uv = ["uv", "pip", "install", "--quiet", f"--constraint={PINS}", "--group=tools"]
+    uv = ["uv", "pip", "install", "--quiet", f"--constraint={PINS}"]
+    uv += [f"--group={group}" for group in ("tools", *groups)]
     uv += [f"--python={sys.executable}", *(f"--requirement={file}" for file in files)]
     with step("Installing the tools"):
         for command in (pip, uv):
@@ -63,4 +74,4 @@ def install() -> None:
 
 if __name__ == "__main__":
     with clear_errors():
-        install()
+        install(*sys.argv[1:])

@@ -28,6 +28,7 @@ ELF_MACHINES = {"arm64": 183, "x86_64": 62}  # e_machine in the ELF header
 
 # Files of an installed package that nothing reads at run time.
 NOT_AT_RUN_TIME = (
+    ".lock",  # uv's own
     "*.pyi",
     "py.typed",
     "*.c",
@@ -134,7 +135,8 @@ def install(files: list[Path], to: Path, target: Target) -> None:
         raise Stop(
             "The requirements of the service could not be installed.",
             f"uv says it above: mostly a package with no wheel for Python {target.version} on"
-            f" {platform}, two pins that contradict, or an index out of reach.",
+            f" {platform}, two pins that contradict, a file that has not the hash that is pinned,"
+            " or an index out of reach.",
             "change the requirement in requirements/, or `architecture` in serverless.yml"
             " (x86_64 has the most wheels); or repair the network; then again.",
         )
@@ -168,6 +170,7 @@ def libraries(target: Target) -> Path:
     folder = BUILD / f"libraries-{target.version}-{target.architecture or 'here'}"
     if (stamp := Stamp(BUILD / f"{folder.name}.stamp", *files)).valid:
         return folder
+    stamp.remove()  # if this fails, an empty folder must not pass for a full one
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if files:

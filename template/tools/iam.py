@@ -1,0 +1,267 @@
+"""Least privilege, tried: each permission is taken away once, and a journey must notice.
+
+On an emulator of its own, which enforces the roles, journeys run again and again: without one
+permission, and then with the same action on another resource instead. What Lambda itself does
+with a role, no emulator checks: that is listed, and not tried.
+"""
+
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+import house_rules
+from house_rules import listed
+from tools import emulator
+from tools.check_stack import compile_stack
+from tools.console import Stop, clear_errors, say
+from tools.install import ROOT
+from tools.stack import Stack, region
+
+REMOVED, ELSEWHERE = "taken away", "given elsewhere"
+
+# Seconds. A journey that waits for what never comes is ended after three times what it takes with
+# all permissions, or SHORTEST. One that takes longer than LONGEST with all of them is of no use.
+SHORTEST, LONGEST = 5.0, 30.0
+TIMES = 3
+
+
+class Change(NamedTuple):
+    """A permission, and ``how`` it is changed: REMOVED, or ELSEWHERE for another resource."""
+
+    grant: house_rules.Grant
+    how: str
+
+
+class Trials:
+    """A pytest plugin that runs journeys without one permission after the other.
+
+    ``unnoticed`` counts the changes that nobody noticed. Unless ``finished``, there were others
+    to be made; ``error`` may say why they were not.
+    """
+
+    def __init__(self, stack: Stack, changes: list[Change]) -> None:
+        self.unnoticed = 0
+        self.finished = False
+        self.error: BaseException | None = None
+        self._stack = stack
+        self._changes = changes
+        self._journeys: list[pytest.Item] = []
+        self._seconds: dict[pytest.Item, float] = {}  # that a journey takes with all permissions
+        self._limit = LONGEST
+        self._failed = self._late = False
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try each permission, in place of running each journey."""
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        # The newest journeys first: they use the most of the service.
+        self._journeys = sorted(session.items, key=lambda item: item.path, reverse=True)
+        try:
+            for change, line in zip(self._changes, lines(self._changes), strict=True):
+                start = time.monotonic()
+                noticed = self._first_to_notice(change)
+                self.unnoticed += noticed is None
+                who = noticed.nodeid.split("/")[-1] if noticed else "NOBODY"
+                with capture.global_and_fixture_disabled():
+                    say(f"{line}  {who} ({time.monotonic() - start:.1f} s)")
+            # All has been given back, or these would fail.
+            for journey in self._seconds:
+                if not self._passes(journey, LONGEST):
+                    raise fails_anyhow(journey)
+            self.finished = True
+        except Stop as stop:
+            self.error = stop
+        return True
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Remember a Ctrl-C."""
+        self.error = excinfo.value
+
+    def _first_to_notice(self, change: Change) -> pytest.Item | None:
+        for journey in list(self._journeys):
+            if self._passes_despite(change, journey):
+                continue
+            if journey not in self._seconds:
+                self._measure(journey)
+                # Once more, now that its time is known.
+                if journey not in self._journeys or self._passes_despite(change, journey):
+                    continue
+            # Who has noticed once will often notice again.
+            self._journeys.remove(journey)
+            self._journeys.insert(0, journey)
+            return journey
+        return None
+
+    def _passes_despite(self, change: Change, journey: pytest.Item) -> bool:
+        limit = max(SHORTEST, TIMES * self._seconds.get(journey, 0))
+        with made(change, self._stack):
+            return self._passes(journey, limit)
+
+    def _measure(self, journey: pytest.Item) -> None:
+        """Run a journey with all permissions, to know its time; too slow a one is left out.
+
+        Raises:
+            Stop: it fails.
+        """
+        start = time.monotonic()
+        if self._passes(journey, LONGEST):
+            self._seconds[journey] = time.monotonic() - start
+        elif self._late:
+            self._journeys.remove(journey)
+        else:
+            raise fails_anyhow(journey)
+
+    def _passes(self, journey: pytest.Item, limit: float) -> bool:
+        self._limit = limit
+        self._failed = self._late = False
+        # With the session for the next one, what all journeys share stays as it is.
+        journey.ihook.pytest_runtest_protocol(item=journey, nextitem=journey.session)
+        return not self._failed
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember whether a journey has failed."""
+        self._failed |= report.failed
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """End a journey that takes too long."""
+
+        def end(_signal: int, _frame: object) -> None:
+            self._late = True
+            raise TimeoutError
+
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, self._limit)
+        try:
+            return (yield)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def fails_anyhow(journey: pytest.Item) -> Stop:
+    """What to say of a journey that fails with all permissions, too."""
+    return Stop(
+        f"{journey.nodeid} fails with all permissions, too.",
+        "only a journey that passes with them can tell that one is missing.",
+        "tox -e journey, which says why it fails; then again: tox -e iam",
+    )
+
+
+@contextlib.contextmanager
+def made(change: Change, stack: Stack) -> Iterator[None]:
+    """Change a permission for a while.
+
+    The emulator reads the policies anew at each call, also when the function is warm.
+    """
+    iam = stack.client("iam")
+    role = stack.client("cloudformation").describe_stack_resource(
+        StackName=stack.name, LogicalResourceId=change.grant.role
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    policy = {"RoleName": role, "PolicyName": change.grant.policy}
+    document = iam.get_role_policy(**policy)["PolicyDocument"]
+    statements = list(with_change(change, document["Statement"]))
+    try:
+        if statements:
+            put = json.dumps({**document, "Statement": statements})
+            iam.put_role_policy(**policy, PolicyDocument=put)
+        else:
+            iam.delete_role_policy(**policy)
+        yield
+    finally:
+        iam.put_role_policy(**policy, PolicyDocument=json.dumps(document))
+
+
+def with_change(change: Change, statements: Any) -> Iterator[dict[str, Any]]:
+    """The statements of the policy; only the one permission is another."""
+    where, which = change.grant.place
+    for number, statement in enumerate(listed(statements)):
+        if number != where:
+            yield statement
+            continue
+        if others := [each for each in listed(statement["Action"]) if each != change.grant.action]:
+            yield {**statement, "Action": others}
+        resources = list(listed(statement["Resource"]))
+        arn = resources.pop(which)
+        if change.how == ELSEWHERE:
+            # Where there is a wildcard: only what it stands for when it stands for nothing.
+            resources.append(arn.replace("*", "") if "*" in arn else f"{arn}-other")
+        if resources:
+            yield {**statement, "Action": change.grant.action, "Resource": resources}
+
+
+def lines(changes: list[Change]) -> list[str]:
+    """What is changed, in columns."""
+    rows = [(*names(change.grant), change.how) for change in changes]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+
+
+def names(grant: house_rules.Grant) -> tuple[str, str, str]:
+    """What people call a permission: role, action, resource."""
+    return grant.role, grant.action, grant.resource
+
+
+def run_trials(changes: list[Change]) -> None:
+    """Deploy, then make one change after the other.
+
+    Raises:
+        Stop: nobody noticed a change, or the trials could not be made.
+    """
+    with emulator.only_one(), emulator.running(region()) as running:
+        emulator.point_environment_at(running.endpoint, region())
+        stack = Stack("local")
+        stack.deploy()
+        trials = Trials(stack, changes)
+        say("Role, action, resource, what is done to it, and which journey notices:")
+        options = ["--stack=local", "-p", "no:terminal", "-p", "no:cacheprovider"]
+        code = pytest.main([str(ROOT / "tests" / "journey"), *options], plugins=[trials])
+        if not running.alive:
+            raise running.death()
+    if trials.error:
+        raise trials.error
+    if not trials.finished:
+        raise Stop(
+            f"The journeys could not be run (pytest: {code}).",
+            "one of them cannot be loaded, or has no stack to use.",
+            "tox -e journey, which says why; then again: tox -e iam",
+        )
+    if trials.unnoticed:
+        raise Stop(
+            f"Changes that nobody noticed: {trials.unnoticed}.",
+            "what may be done, and no journey needs, helps only who gets hold of the role.",
+            "take it out of its file in infra/; or write the journey that needs it, in"
+            " tests/journey/; or, if Lambda itself uses it, list it in house_rules.py. Then again:"
+            " tox -e iam",
+        )
+
+
+def main() -> None:
+    """List what is not tried, and try the rest."""
+    with clear_errors():
+        compiled = compile_stack()
+        own = [grant for grant in compiled.grants() if compiled.done_by_lambda(grant)]
+        say("Lambda's own, not tried:")
+        for grant in own:
+            say("  " + "  ".join(names(grant)))
+        changes = [
+            Change(grant, how)
+            for grant in compiled.grants()
+            if grant not in own
+            for how in (REMOVED, ELSEWHERE)
+        ]
+        if not changes:
+            say("The service itself calls nothing in AWS: there is nothing to try.")
+            return
+        run_trials(changes)
+        say(f"{len(changes)} changes tried, and each was noticed.")
+
+
+if __name__ == "__main__":
+    main()
