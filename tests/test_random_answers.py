@@ -4,6 +4,7 @@ What an answer did to a file is seen in its parsed meaning: it must be that of a
 harmless answer, but for the places that hold the answer.
 """
 
+import functools
 import operator
 import re
 import tempfile
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from demo.snapshot import GIT, ROOT, VERSION, git
-from tests.conftest import STAGES, load
+from tests.conftest import STAGES, load, run
 
 Answers = dict[str, Any]
 Forms = Path  # the template, without the files that no answer can change
@@ -189,6 +190,11 @@ def rendered(forms: Forms, answers: Answers) -> dict[str, Any]:
         return parsed(Path(folder))
 
 
+@functools.cache
+def tame(forms: Forms, stage: int) -> dict[str, Any]:
+    return rendered(forms, TAME | {"stage": stage})
+
+
 def outcome(forms: Forms, answers: Answers) -> str:
     """Try some answers: ``refused`` or ``taken``, and rightly so."""
     rules = broken(answers)
@@ -198,7 +204,7 @@ def outcome(forms: Forms, answers: Answers) -> str:
         return "refused"
     found = rendered(forms, answers)
     assert not [question for question in QUOTED if "$" in str(answers[question])]
-    assert found == expected(rendered(forms, TAME | {"stage": answers["stage"]}), answers)
+    assert found == expected(tame(forms, int(answers["stage"])), answers)
     return "taken"
 
 
@@ -254,6 +260,44 @@ def test_any_answers_are_refused_or_stay_what_they_are(forms: Forms) -> None:
 @pytest.mark.full
 def test_many_answers_are_refused_or_stay_what_they_are(forms: Forms) -> None:
     try_answers(forms, 500)
+
+
+def typed(forms: Forms, template: Path, folder: Path, answers: Answers) -> None:
+    """Give the answers on the command line, to the whole template."""
+    project = folder / "project"
+    data = [f"--data={question}={answer}" for question, answer in answers.items()]
+    done = run("copier", "copy", "--defaults", *data, template, project, cwd=folder, check=False)
+    assert "Traceback" not in done.stdout
+    if rules := broken({question: str(answer) for question, answer in answers.items()}):
+        assert done.returncode == 1
+        assert any(rule in done.stdout for rule in rules)
+        assert not project.exists()
+    else:
+        assert done.returncode == 0, done.stdout
+        with_forms = expected(tame(forms, int(answers["stage"])), answers)
+        with_forms[".copier-answers.yml"]["_src_path"] = str(template)
+        found = parsed(project)
+        assert {name: found[name] for name in with_forms} == with_forms
+        for path in project.rglob("*.py"):
+            compile(path.read_text(encoding="utf-8"), path.name, "exec")
+
+
+def can_be_typed(answers: Answers) -> bool:
+    text = "".join(map(str, answers.values()))
+    return "\0" not in text and text.isprintable() | text.isascii()
+
+
+@pytest.mark.full
+def test_answers_on_the_command_line_are_refused_or_stay_what_they_are(
+    forms: Forms, template: Path
+) -> None:
+    @examples(20)
+    @given(ANSWERS.filter(can_be_typed))
+    def try_some(answers: Answers) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            typed(forms, template, Path(folder), answers)
+
+    try_some()
 
 
 @pytest.mark.parametrize(
