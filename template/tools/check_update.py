@@ -104,9 +104,9 @@ def conflicts(file: Path, fenced: bool) -> list[int]:
                 marks.append((number, line.rstrip(), opened))
     places = []
     # As git and Copier write it: <, yours, =, the template's, >. A text may have more of =.
-    for found in re.finditer("<=+>|<|>", "".join(chr(mark[0]) for _, mark, _ in marks)):
-        (number, mark, begins), (_, _, ends) = marks[found.start()], marks[found.end() - 1]
-        whole = len(found[0]) > 1
+    for run in re.finditer("<=+>|<|>", "".join(chr(mark[0]) for _, mark, _ in marks)):
+        (number, mark, begins), (_, _, ends) = marks[run.start()], marks[run.end() - 1]
+        whole = len(run[0]) > 1
         if (whole or mark in COPIERS_OWN) and not (begins and begins == ends):
             places.append(number)
     return places
