@@ -550,8 +550,8 @@ EDITS = [
     ),
     Edit(
         "replacement",
-        "all files formatted with shorter lines",
-        (replace(PYPROJECT, "line-length = 100", "line-length = 88"), ruff("format")),
+        "all files formatted with longer lines",
+        (replace(PYPROJECT, "line-length = 100", "line-length = 120"), ruff("format")),
         restyles=True,
     ),
     Edit(

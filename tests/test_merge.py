@@ -5,14 +5,15 @@ import itertools
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import STAGES, Project, copier, run
+from tests.conftest import STAGES, Project, Render, copier, run
 from tests.edits import EDITS, RESERVED, Edit, Tree, after, edit_folder, read_folder
 from tests.merging import (
     DEFAULT_CONTEXT,
@@ -24,6 +25,7 @@ from tests.merging import (
     merge,
     update,
 )
+from tests.published import Publish
 from tests.releases import RELEASES, write_release
 
 STEPS = list(itertools.combinations(STAGES, 2))
@@ -53,6 +55,7 @@ class Workshop:
         self.fresh = fresh
         self.tree = cache(self._tree)
         self.edited = cache(self._edited)
+        self.checked: dict[object, str] = {}
 
     def _tree(self, stage: int) -> Tree:
         return {name: data.decode() for name, data in self.fresh(stage).files().items()}
@@ -79,6 +82,24 @@ class Workshop:
         merged = update(*case, self.folder, context)
         assert lost(*case, merged) == []
         return merged
+
+    def green(self, tree: Tree, *commands: tuple[str | Path, ...]) -> str:
+        """Write a tree and run commands in it; give what the first to fail has printed, or ""."""
+        key = (tuple(sorted(tree.items())), commands)
+        if key not in self.checked:
+            self.checked[key] = self._run(tree, commands)
+        return self.checked[key]
+
+    def _run(self, tree: Tree, commands: tuple[tuple[str | Path, ...], ...]) -> str:
+        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
+            for name, text in tree.items():
+                (Path(temporary) / name).parent.mkdir(parents=True, exist_ok=True)
+                (Path(temporary) / name).write_bytes(text.encode())
+            for command in commands:
+                done = run(*command, cwd=Path(temporary), check=False)
+                if done.returncode:
+                    return done.stdout
+        return ""
 
 
 @pytest.fixture(scope="module")
@@ -371,3 +392,146 @@ def read(path: Path) -> str:
 
 
 # --- What holds after a merge
+
+
+def cases(workshop: Workshop) -> Iterator[tuple[Edit, Case]]:
+    """All steps and releases, for each edit; a release at the first stage and at the last."""
+    for edit in EDITS:
+        for step in STEPS:
+            if case := workshop.step(edit, *step):
+                yield edit, case
+        for release in RELEASES:
+            usable = [stage for stage in STAGES if workshop.release(edit, release, stage)]
+            for stage in {*usable[:1], *usable[-1:]}:
+                if case := workshop.release(edit, release, stage):
+                    yield edit, case
+
+
+def only(tree: Tree, *names: str) -> Tree:
+    """The files of a tree whose names match."""
+    return {name: tree[name] for name in sorted(tree) if any(map(PurePath(name).match, names))}
+
+
+CHECKS = (("ruff", "format", "--check"), ("ruff", "check"))
+MENDING = (("ruff", "check", "--fix", "--exit-zero"), ("ruff", "format"))
+
+
+def check_lint(workshop: Workshop, edit: Edit, case: Case, merged: Merged) -> bool:
+    """Make sure that what was clean is clean; True where ``tox -e format`` has to see to it."""
+    parts = ("*.py", "pyproject.toml", ".gitignore")
+    assert workshop.green(only(as_git_keeps(case.ours), *parts), *CHECKS) == ""
+    tree = only(merged.files, *parts)
+    if workshop.green(tree, *CHECKS) == "":
+        return False
+    assert edit.restyles, edit.name
+    assert workshop.green(tree, *MENDING, *CHECKS) == ""
+    return True
+
+
+def test_lint_stays_clean_after_a_step(workshop: Workshop) -> None:
+    """Only who has chosen another style has the new files formatted, with ``tox -e format``."""
+    to_format = set()
+    for edit in EDITS:
+        case = workshop.step(edit, 4, 5)
+        if case and check_lint(workshop, edit, case, workshop.merged(case)):
+            to_format.add(edit.name)
+    assert to_format == {edit.name for edit in EDITS if edit.restyles}
+
+
+@pytest.mark.full
+def test_all_pairs_and_their_tables(workshop: Workshop, publish: Publish) -> None:
+    counted = Counter[str]()
+    for edit in EDITS + RESERVED:
+        outcomes = [step_outcome(workshop, edit, *step) for step in STEPS]
+        counted.update(outcomes)
+        publish("merges.md", "steps", edit.name, *outcomes)
+    publish("merges.md", "sum", "steps", *totals(counted))
+    counted = Counter()
+    for edit in EDITS:
+        row = []
+        for release in RELEASES:
+            outcomes = [release_outcome(workshop, edit, release, stage) for stage in STAGES]
+            counted.update(outcomes)
+            row.append(CONFLICT if CONFLICT in outcomes else max(outcomes))
+        publish("merges.md", "releases", edit.name, *row)
+    publish("merges.md", "sum", "releases", *totals(counted))
+
+
+def totals(counted: Counter[str]) -> tuple[str, str, str]:
+    """How many updates, and how many of them are clean and not."""
+    clean, conflicts = counted[CLEAN], counted[CONFLICT]
+    return f"{clean + conflicts:,}", f"{clean:,}", f"{conflicts:,}"
+
+
+@pytest.mark.full
+def test_lint_stays_clean_and_unit_tests_green(workshop: Workshop, render: Render) -> None:
+    """Each tree that differs in what the checks read is checked once."""
+    car = render(STAGES[-1])
+    car.tox("-qq", "-e", "unit")
+    python = car.folder / ".tox/unit/bin/python"
+    units = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
+    failed = {}
+    for edit, case in cases(workshop):
+        merged = workshop.merged(case)
+        if merged.conflicts:
+            continue
+        check_lint(workshop, edit, case, merged)
+        tree = only(merged.files, "service/**/*.py", "service/*.py", "tests/unit/*.py")
+        tree["pyproject.toml"] = case.old["pyproject.toml"]
+        if said := workshop.green(tree, units):
+            failed[edit.name] = said
+    assert failed == {}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("end", STAGES[1:])
+def test_types_stay_right_with_all_edits_together(
+    workshop: Workshop, render: Render, end: int
+) -> None:
+    old, new = workshop.tree(1), render(end)
+    new.tox("-qq", "-e", "unit")
+    ours = old
+    for edit in all_together(old):
+        ours = edit.made(ours)
+    merged = workshop.merged(Case(old, ours, workshop.tree(end)))
+    mypy = (new.folder / ".tox/unit/bin/python", "-m", "mypy")
+    assert workshop.green(merged.files, mypy) == ""
+
+
+# One in ten: each edit meets other steps and releases than the one before it.
+SOME = [
+    (edit, step)
+    for number, (edit, step) in enumerate(itertools.product(EDITS + RESERVED, STEPS))
+    if (number // len(STEPS) * 3 + number) % 10 == 0
+]
+OTHERS = [
+    (edit, release)
+    for number, (edit, release) in enumerate(itertools.product(EDITS, range(len(RELEASES))))
+    if (number // len(RELEASES) * 3 + number) % 10 == 0
+]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("stage", STAGES[:-1])
+def test_copier_takes_one_step_in_ten(workshop: Workshop, publish: Publish, stage: int) -> None:
+    taken = 0
+    for edit, (start, end) in SOME:
+        if start == stage and edit.fits(workshop.tree(start)):
+            take_step(workshop, [edit], start, end)
+            taken += 1
+    publish("merges.md", "copier", f"steps from stage {stage}", str(taken))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("stage", STAGES)
+def test_copier_merges_one_release_in_ten(
+    workshop: Workshop, released: Path, publish: Publish, stage: int
+) -> None:
+    """Each pair at one of the stages where it is possible."""
+    taken = 0
+    for number, (edit, release) in enumerate(OTHERS):
+        usable = [stage for stage in STAGES if workshop.release(edit, RELEASES[release], stage)]
+        if usable and usable[number % len(usable)] == stage:
+            take_release(workshop, [edit], release, stage, released)
+            taken += 1
+    publish("merges.md", "copier", f"releases at stage {stage}", str(taken))
