@@ -37,7 +37,7 @@ RELEASE = [
     ("serverless.yml.jinja", "  logRetentionInDays: 30\n", "  logRetentionInDays: 60\n"),
     ("pyproject.toml.jinja", '  "cfn-lint",\n', '  "cfn-lint>=1.58",\n'),
     ("tox.ini", "interrupt_timeout = 20", "interrupt_timeout = 30"),
-    ("house_rules.py", "MAX_RECEIVE_COUNT = 5", "MAX_RECEIVE_COUNT = 6"),
+    ("house_rules.py", "MIN_RECEIVE_COUNT = 5", "MIN_RECEIVE_COUNT = 6"),
     (
         ".github/workflows/ci.yml.jinja",
         "      - run: tox\n",

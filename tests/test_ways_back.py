@@ -28,7 +28,7 @@ def lived_in(project: Project) -> Project:
 def documented(project: Project, pattern: str) -> str:
     """A command that the project's README gives."""
     readme = (project.folder / "README.md").read_text(encoding="utf-8")
-    [command] = re.findall(pattern, readme.replace("\n  ", " "))
+    [command] = re.findall(pattern, re.sub(r"\n  (?=\S)", " ", readme))
     assert isinstance(command, str)
     return command
 
