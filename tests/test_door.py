@@ -54,6 +54,8 @@ class Door:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.address = urllib.parse.urlsplit(service.url)
+        self.functions = service.client("lambda")
+        self.queues = service.client("sqs")
         self.answers: list[Answer] = []
         self.sent: set[str] = set()  # whatever was sent that could be a secret
         self.keys: Keys
@@ -122,16 +124,14 @@ class Door:
         if method == "POST":
             event["headers"] |= {"content-type": "application/json"}  # type: ignore[operator]
             event["body"] = json.dumps(ORDER)
-        answer = self.service.client("lambda").invoke(
-            FunctionName="vehicles-local-api", Payload=json.dumps(event)
-        )
+        answer = self.functions.invoke(FunctionName="vehicles-local-api", Payload=json.dumps(event))
         found: dict[str, Any] = json.load(answer["Payload"])
         return found
 
     def data(self) -> tuple[list[dict[str, Any]], list[int]]:
         """All rows, and how many messages each queue has."""
-        sqs, value = self.service.client("sqs"), self.service.running.value
-        counts = [count(sqs, value(queue)) for queue in QUEUES]
+        value = self.service.running.value
+        counts = [count(self.queues, value(queue)) for queue in QUEUES]
         return sorted(self.service.rows(), key=lambda row: str(row["id"])), counts
 
     def bearer(self, **change: Any) -> Header:
