@@ -114,7 +114,6 @@ QUEUE_STORM = Storm(
 SAMPLE = Storm(
     [sqs(0.3, **REFUSING_QUEUE), table(0.2, **THROTTLED_TABLE), stores(1, latency=20)],
     kill=("worker",),
-    lasts=1,
 )
 
 
@@ -212,9 +211,12 @@ class Ride:
             for function in storm.kill:
                 # Only while there is work to do: within a batch, as the test asks for.
                 wait_until(lambda: ended.is_set() or in_flight(self.sqs, self.queue), PATIENCE)
-                for _ in range(4):
-                    if not ended.wait(0.8):
-                        killed[0] += self.running.kill(function)
+                times = 0
+                while times < 4 and not ended.wait(0.2):
+                    if found := self.running.kill(function):
+                        killed[0] += found
+                        times += 1
+                        ended.wait(0.6)
 
         self.hide_for(storm.hidden)
         with ThreadPoolExecutor(1) as pool, self.running.proxy.rules(storm.rules):
