@@ -55,8 +55,10 @@ class Trials:
         self._limit = LONGEST
         self._failed = self._late = False
 
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Try each permission, in place of running each journey."""
+        if session.testsfailed:
+            return None  # a journey could not be loaded: pytest itself ends here
         capture = session.config.pluginmanager.getplugin("capturemanager")
         # The newest journeys first: they use the most of the service.
         self._journeys = sorted(session.items, key=lambda item: item.path, reverse=True)
