@@ -80,8 +80,9 @@ class Trials:
         return True
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Remember a Ctrl-C."""
-        self.error = excinfo.value
+        """Remember a Ctrl-C, but no end that pytest has come to by itself."""
+        if excinfo.type is KeyboardInterrupt:
+            self.error = excinfo.value
 
     def _first_to_notice(self, change: Change) -> pytest.Item | None:
         for journey in list(self._journeys):
