@@ -150,7 +150,8 @@ def test_the_newest_release_comes_without_the_next_stage(
 ) -> None:
     project = with_releases(template, tmp_path, stage)
     said = copier(
-        *documented(project, r"    copier (update --defaults --context-lines 1000)\n").split(), cwd=project.folder
+        *documented(project, r"    copier (update --defaults --context-lines 1000)\n").split(),
+        cwd=project.folder,
     )
     assert f"Updated from the template; still at stage {stage}, " in said
     assert project.files() == {
