@@ -284,7 +284,7 @@ def test_the_gateway_logs_every_request_and_limits_them(linted: Linted) -> None:
 def test_two_tries_of_a_call_end_before_the_function_that_makes_it(linted: Linted) -> None:
     project = linted(5)
     settings = (project.folder / "service/aws.py").read_text("utf-8")
-    found = dict(re.findall(r"(\w+)=(\d+)", settings))
+    found = dict(re.findall(r"(\w+)\"?[=:] ?(\d+)", settings))
     assert found["total_max_attempts"] == "2"
     waited = 1  # second at most between two tries (botocore, `standard` mode)
     call = 2 * int(found["read_timeout"]) + waited
