@@ -111,6 +111,13 @@ def attach(app: Flask) -> None:
     """Add it."""
     app.add_url_rule("/own", view_func=lambda: {"own": True})
 '''
+OWN_CONTRACT = """paths:
+  /own:
+    get:
+      responses:
+        "200":
+          description: It is.
+"""
 OWN_STEP = '''"""A step of our own."""
 
 from service.orders import Order
@@ -162,12 +169,14 @@ def test_own_pieces_are_found_beside_ours(growing: Project) -> None:
     project.write("service/routes/own.py", OWN_ROUTE)
     project.write("service/fulfilment/own.py", OWN_STEP)
     project.write("requirements/own.txt", "humanize==4.12.3\n")
-    project.write("openapi/own.yml", "paths:\n  /own:\n    get: {}\n")
+    project.write("openapi/own.yml", OWN_CONTRACT)
     project.write("tests/journey/fixtures/own.py", OWN_FIXTURE)
     project.write("tests/journey/test_own.py", OWN_JOURNEY)
     project.commit()
     assert "congratulations" in project.tox("-e", "lint,unit")
-    assert "1 passed" in project.tox("-e", "journey", "--", "tests/journey/test_own.py")
+    # The journey of our own, and what the contract of our own lets be asked.
+    said = project.tox("-e", "journey", "--", "-k", "test_own or /own")
+    assert "2 passed" in said
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def project(fresh: Callable[[int], Project], tmp_path: Path) -> Project:
 
 def check(project: Project, *arguments: str) -> str:
     """What the project says of an unfinished update, or "" when there is none."""
-    command = (sys.executable, "tools/check_update.py", *arguments)
+    command = (sys.executable, "-B", "tools/check_update.py", *arguments)
     done = project.run(*command, check=False)
     assert "Traceback" not in done.stdout
     return done.stdout if done.returncode else ""
