@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from demo.snapshot import environment, snapshot
+from demo.snapshot import ROOT, environment, snapshot
 from tests.published import publish, pytest_addoption, pytest_terminal_summary
 
 __all__ = ["publish", "pytest_addoption", "pytest_terminal_summary"]
 
 QUESTIONS = {"service_name", "description", "team", "region", "python_version", "stage"}
-STAGES = (1, 2, 3, 4, 5)
+STAGES = tuple(sorted(int(path.name[0]) for path in ROOT.glob("stages/[0-9]-*.yml")))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

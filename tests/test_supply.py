@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import re
 import threading
 import zipfile
@@ -167,3 +168,10 @@ def test_the_list_is_of_what_is_in_the_package(project: Project) -> None:
         f"pkg:pypi/{name}@{version}"
         for name, version in re.findall(r"^(\S+)==(\S+)", pins, re.MULTILINE)
     }
+
+
+def test_tests_of_a_group_run_on_one_worker(request: pytest.FixtureRequest) -> None:
+    """A pytest that pytest-xdist does not know yet spreads them, in silence."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("only one process runs the tests")
+    assert request.node.nodeid.endswith("@supply")
