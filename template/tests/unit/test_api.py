@@ -56,7 +56,9 @@ def test_a_request_that_breaks_a_rule(client: FlaskClient, body: object, field: 
     assert problem(client.post("/quotes", json=body), 422)["field"] == field
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"quantity": NaN}', b"[" * 16_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b'{"quantity": NaN}', b"[" * api.MAX_BODY_BYTES]
+)
 def test_a_body_that_is_not_json(client: FlaskClient, body: bytes) -> None:
     response = client.post("/quotes", data=body, content_type="application/json")
     assert problem(response, 400)["detail"] == "The body is not valid JSON."
