@@ -73,14 +73,14 @@ class Service:
         session = boto3.Session("test", "test", region_name=self.region)
         return session.client(service, endpoint_url=self.endpoint)
 
-    def log(self, function: str) -> list[dict[str, Any]]:
-        """The lines that the code of a function has logged, oldest first."""
+    def log(self, function: str, since: int = 0) -> list[dict[str, Any]]:
+        """The lines that the code of a function has logged since a time in ms, oldest first."""
         pages = self.client("logs").get_paginator("filter_log_events")
         group = f"/aws/lambda/vehicles-local-{function}"
         # The lines of Lambda itself, such as START, are not JSON.
         return [
             json.loads(event["message"])
-            for page in pages.paginate(logGroupName=group)
+            for page in pages.paginate(logGroupName=group, startTime=since)
             for event in page["events"]
             if event["message"].startswith("{")
         ]
