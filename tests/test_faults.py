@@ -87,7 +87,7 @@ STORMS = {
     ),
     "api killed at work": Storm([], kill=("api",), gateway=True),
     "messages for two workers at once": Storm(
-        [stores(0.15, latency=1100)], hidden=1, lasts=12, again=True
+        [stores(0.15, latency=900)], hidden=1, lasts=12, again=True
     ),
     "all of it": Storm(
         [
@@ -394,7 +394,7 @@ def survive(
 
 
 def now() -> int:
-    """The time in milliseconds. Lines of a log cannot be counted: the emulator shows ten thousand."""
+    """The time in milliseconds, to read a log from: the emulator gives 10,000 lines at most."""
     return int(time.time() * 1000)
 
 
