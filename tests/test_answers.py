@@ -92,6 +92,17 @@ def test_a_bad_answer_is_refused_with_its_rule(
     assert not (tmp_path / "project").exists()
 
 
+@pytest.mark.parametrize("data", [["stag=2"], ["was=2"], ["stage=2", "ladder=[]"]])
+def test_an_answer_to_no_question_is_refused(
+    template: Path, tmp_path: Path, data: list[str]
+) -> None:
+    given = [f"--data={each}" for each in data]
+    said = refused("copy", "--defaults", *given, template, cwd=tmp_path)
+    name = data[-1].split("=")[0]
+    assert f"{name} is refused: there is no such question. There are service_name," in said
+    assert not (tmp_path / "project").exists()
+
+
 def refused(*arguments: str | Path, cwd: Path) -> str:
     """What Copier says when it refuses to make a project: one line, and no traceback."""
     done = run("copier", *arguments, cwd / "project", cwd=cwd, check=False)
@@ -133,9 +144,27 @@ def untouched(project: Project) -> bool:
     return project.run("git", "status", "--porcelain").stdout == ""
 
 
+def test_a_mistyped_question_changes_nothing(scooter: Project) -> None:
+    said = copier(
+        *("update", "--defaults", "--vcs-ref=:current:", "--data=stag=3"),
+        cwd=scooter.folder,
+        check=False,
+    )
+    assert "stag is refused" in said
+    assert "Traceback" not in said
+    assert untouched(scooter)
+
+
+def test_answers_to_questions_of_another_release_do_not_disturb(scooter: Project) -> None:
+    scooter.edit(".copier-answers.yml", "team: workshop", "team: workshop\ncolour: red")
+    scooter.commit()
+    assert "From stage 2 to stage 3" in scooter.advance(3)
+
+
 def test_a_stage_is_not_taken_back(scooter: Project) -> None:
     said = scooter.advance(1, check=False)
     assert "This project is at stage 2, and a stage cannot be taken back" in said
+    assert "git log -- docs/2-scooter.md tells" in said
     assert "Traceback" not in said
     assert untouched(scooter)
 
@@ -221,10 +250,21 @@ def test_after_a_step_it_is_said_what_has_come(render: Render) -> None:
     assert "what callers notice: Nothing." in said
     project.commit()
     said = project.advance(2)
-    assert "still at stage 2, the scooter" in said
+    assert "Still at stage 2, the scooter" in said
     assert "new:" not in said
-    assert "what has come, if anything" in said
+    assert "nothing? Then the template had nothing new" in said
     assert untouched(project)
+
+
+def test_pretending_says_that_nothing_was_done(
+    template: Path, scooter: Project, tmp_path: Path
+) -> None:
+    said = copier("copy", "--defaults", "--pretend", template, "other", cwd=tmp_path)
+    assert "Nothing was written (--pretend)" in said
+    assert not (tmp_path / "other").exists()
+    command = ("update", "--defaults", "--pretend", "--vcs-ref=:current:", "--data=stage=3")
+    assert "Nothing was changed (--pretend)" in copier(*command, cwd=scooter.folder)
+    assert untouched(scooter)
 
 
 def test_the_version_of_the_template_is_remembered(scooter: Project) -> None:
