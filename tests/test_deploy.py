@@ -276,11 +276,12 @@ def given_at_once(project: Project) -> list[str]:
     """Give two users, at the same time, the orders that were everybody's."""
     names = ["ann", "ben"]
     for name in names:
-        assert "Next: correct that" in users(project, "add", name, "--password=short")
+        assert "Next: give a password" in users(project, "add", name, "--password=short")
         assert "is user" in users(project, "add", name, PASSWORD)  # nothing was left of it
+        assert "Next: get a token" in users(project, "add", name, PASSWORD)
     with ThreadPoolExecutor() as pool:
         said = list(pool.map(lambda name: users(project, "give", name), names))
-    assert all("orders are now those of" in each for each in said)
+    assert all("Orders that are now those of" in each for each in said)
     return names
 
 
@@ -369,10 +370,16 @@ def test_an_emulator_that_dies_is_reported_with_its_log(ready: Project, running:
     assert not (ready.folder / ".emulator.json").exists()
 
 
+@pytest.mark.parametrize("ending", ["terminal", "tox"])
 @pytest.mark.xdist_group("ready")
-def test_an_ended_terminal_leaves_nothing(ready: Project, running: Up, temporary: Path) -> None:
+def test_an_end_from_outside_leaves_nothing(
+    ready: Project, running: Up, temporary: Path, ending: str
+) -> None:
     assert emulators(ready.folder)
-    os.killpg(running.process.pid, signal.SIGHUP)
+    if ending == "terminal":
+        os.killpg(running.process.pid, signal.SIGHUP)
+    else:
+        running.process.kill()  # it has no chance to tell what it has started
     running.process.wait(60)
     # tox is gone at once; what it ran takes a moment to clean up.
     wait_for(lambda: not (ready.folder / ".emulator.json").exists())

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -672,6 +673,20 @@ def test_the_name_is_looked_at_before_the_credentials(scooter: Project, name: st
     assert said.count("Next:") == 1
 
 
+@pytest.mark.parametrize("name", ["locl", "loca", "locall", "lokal"])
+def test_a_mistyped_local_is_not_deployed_to_aws(scooter: Project, name: str) -> None:
+    said = tool(scooter, "stack", "deploy", "--stage", name, **NOBODY)
+    assert f'"{name}" is nearly "local".' in said
+    assert "Next: tox -e deploy -- --stage local" in said
+    assert said.count("Next:") == 1
+
+
+def test_it_must_be_said_where_to_deploy(scooter: Project) -> None:
+    said = tool(scooter, "stack", "deploy", **NOBODY)
+    assert "It is not said where" in said
+    assert "Next: add --stage local" in said
+
+
 def test_osls_builds_the_package_also_when_nobody_calls_our_tools(scooter: Project) -> None:
     osls = str(scooter.folder / "node_modules/.bin/osls")
     environ = {"PYTHON": sys.executable, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
@@ -732,6 +747,15 @@ def test_without_node_it_is_said_how_to_get_it(scooter: Project) -> None:
 
 
 # --- What else tox runs
+
+
+def test_the_code_that_a_lesson_shows_passes_lint(linted: Linted) -> None:
+    bicycle = linted(3)
+    lesson = (bicycle.folder / "docs/3-bicycle.md").read_text()
+    [(name, code)] = re.findall(r"`(service/\S+)`:\n\n +```python\n(.*?)```", lesson, re.DOTALL)
+    bicycle.write(name, textwrap.dedent(code))
+    bicycle.tox("-e", "lint")
+    bicycle.run("git", "clean", "-d", "--force", "--quiet")
 
 
 def test_format_corrects_what_it_can(scooter: Project) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 from tools import package
@@ -30,6 +31,12 @@ def check_deployment_name(name: str) -> None:
             " up to 15 small letters, digits and dashes. The stages of growth, such as 2 or"
             " scooter, are something else: `copier update` moves between those.",
             "tox -e deploy -- --stage dev",
+        )
+    if name != "local" and get_close_matches(name, ["local"], cutoff=0.8):
+        raise Stop(
+            f'"{name}" is nearly "local".',
+            "local is what runs in `tox -e up`; every other name is for AWS, and costs money.",
+            "tox -e deploy -- --stage local; or, for AWS, a name that cannot be mistaken.",
         )
 
 

@@ -36,7 +36,8 @@ def main() -> None:
         reach(arguments.stage)
         stack = Stack(arguments.stage)
         stack.check_deployed()
-        say(f"{redrive(stack)} messages go to the worker again.")
+        moved = redrive(stack)
+        say(f"Sent to the worker again: {moved} {'message' if moved == 1 else 'messages'}.")
 
 
 if __name__ == "__main__":

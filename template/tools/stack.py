@@ -158,12 +158,17 @@ def main() -> None:
     parser.add_argument(
         "--stage",
         "-s",
-        required=True,
         metavar="NAME",
         help="the name of the deployment: local, dev, prod, pr-12, ...",
     )
     known, more = parser.parse_known_args()
     with clear_errors():
+        if known.stage is None:
+            raise Stop(
+                "It is not said where: --stage NAME is missing.",
+                "the same service may be deployed many times, and each deployment has a name.",
+                "add --stage local for what `tox -e up` runs here, or --stage dev for AWS.",
+            )
         reach(known.stage)
         osls.run(known.command, "--stage", known.stage, *more)
         if known.command == "deploy":

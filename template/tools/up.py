@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import time
 
 from botocore.exceptions import BotoCoreError
@@ -15,11 +16,13 @@ POLL_SECONDS = 0.5
 
 
 def follow_logs(stack: Stack, running: emulator.Emulator) -> None:
-    """Print what the functions log, for as long as the emulator lives.
+    """Print what the functions log, for as long as the emulator and tox live.
 
     Raises:
         Stop: the emulator has died.
+        KeyboardInterrupt: tox has died, and could tell nobody (it was killed, say).
     """
+    started_by = os.getppid()
     logs = stack.client("logs")
     seen: set[tuple[str, int, str]] = set()
     since: dict[str, int] = {}  # milliseconds
@@ -32,6 +35,8 @@ def follow_logs(stack: Stack, running: emulator.Emulator) -> None:
                     if key not in seen:
                         seen.add(key)
                         say(f"{function} | {event['message'].rstrip()}")
+        if os.getppid() != started_by:
+            raise KeyboardInterrupt
         time.sleep(POLL_SECONDS)
     raise running.death()
 
@@ -51,7 +56,8 @@ def up(port: int | None) -> None:
         say("It runs. Try it in a second terminal, in this folder:")
         stack.show()
         say("After a change there:  tox -e deploy -- --stage local")
-        say("To end: Ctrl-C here. What the functions log follows.")
+        say("To end: Ctrl-C here. What is stored here is gone then, and the address changes.")
+        say("What the functions log follows.")
         say()
         follow_logs(stack, running)
 

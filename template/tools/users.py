@@ -8,6 +8,15 @@ from botocore.exceptions import ClientError
 from tools.console import Stop, clear_errors, say
 from tools.stack import Stack, reach
 
+# What to do after an error of Cognito, by its code.
+NEXT = {
+    "UsernameExistsException": "get a token: token EMAIL, with the password from then.",
+    "InvalidPasswordException": "give a password of at least 12 characters: small and large"
+    " letters, digits and signs.",
+    "NotAuthorizedException": "try the other password; or add the user: add EMAIL.",
+    "UserNotFoundException": "add the user: add EMAIL.",
+}
+
 
 def add(stack: Stack, email: str, password: str) -> str:
     """Add a user, and give the id (the claim ``sub``, and the owner of orders).
@@ -118,13 +127,12 @@ def main() -> None:
             elif asked.what == "token":
                 say(token(stack, asked.email, password))
             else:
-                say(f"{give(stack, asked.email)} orders are now those of {asked.email}.")
+                say(f"Orders that are now those of {asked.email}: {give(stack, asked.email)}.")
         except ClientError as error:
             raise Stop(
                 f"{asked.what} {asked.email}: {error.response['Error']['Code']}.",
                 error.response["Error"]["Message"],
-                "correct that, then the same command again"
-                " (a password has 12 characters, small and large letters, digits and signs).",
+                NEXT.get(error.response["Error"]["Code"], "correct that, then try again."),
             ) from None
 
 
