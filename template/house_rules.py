@@ -333,7 +333,7 @@ def point_in_time_recovery(stack: Stack) -> Iterator[str]:
 
 
 @rule(
-    reason="whoever gets hold of a disk or a backup could read it otherwise",
+    reason="with which key data is encrypted has to be a decision, and no default",
     fix="set SSESpecification: {SSEEnabled: true}, or SqsManagedSseEnabled: true on a queue",
 )
 def encrypted(stack: Stack) -> Iterator[str]:

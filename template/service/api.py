@@ -24,7 +24,7 @@ def create_app() -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.url_map.merge_slashes = False  # //quotes is not /quotes
+    app.url_map.merge_slashes = False  # /a//b is not /a/b
     http.answer_with_problems(app)
     http.set_headers(app)
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])

@@ -10,8 +10,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 # What a call can raise: AWS refuses, or does not answer.
 ERRORS = (BotoCoreError, ClientError)
 
-# Seconds. Two tries of a call take five at most, with the wait between them. That is half of the
-# time of the worker, which begins no order later; and the API makes two calls for an order.
+# Seconds. Two tries of a call take five at most, with the wait between them, and one more for each
+# that cannot even connect. Five are half of the time of the worker on AWS, which begins no order
+# later; and the API makes two calls for an order.
 CONFIG = Config(
     connect_timeout=1,
     read_timeout=2,

@@ -63,12 +63,12 @@ def problem(error: HTTPException, **more: str) -> Response:
 
 
 def set_headers(app: Flask) -> None:
-    """Let every answer say that it is what it says it is, and that nobody may keep it."""
+    """Add security headers to every response."""
     app.after_request(add_headers)
 
 
 def add_headers(response: Response) -> Response:
-    """Add them: no client guesses another content type, and no cache keeps the answer."""
+    """Let no client guess another content type, and no cache keep the answer."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -23,7 +23,7 @@ class Quote(TypedDict):
 
 
 class InvalidRequest(ValueError):
-    """A request that cannot be priced, and the ``field`` that is to blame."""
+    """A request that breaks a rule; ``field`` names what is to blame in it."""
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field} {rule}")

@@ -67,8 +67,8 @@ def fulfil(record: SQSRecord) -> None:
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Fulfil a batch of messages, and report those that failed.
 
-    Half-way to its time-out it begins no more orders: the rest goes back to the queue. A
-    function that is ended by its time-out reports nothing, and what it has done comes again.
+    Half-way to its timeout it begins no more orders: the rest goes back to the queue. A
+    function that is ended by its timeout reports nothing, and what it has done comes again.
     """
     half_time = context.get_remaining_time_in_millis() / 2
 

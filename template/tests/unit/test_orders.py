@@ -21,6 +21,9 @@ from service.routes import orders as routes
 REQUEST = {"item": "scooter", "quantity": 2}
 ORDER = orders.place(REQUEST, "public", None)
 
+# One for all tests: making it takes a quarter of a second.
+CLIENT = boto3.Session("no key", "no secret", region_name="eu-west-1").client("sqs")
+
 
 def test_an_order_has_the_price_of_now() -> None:
     assert ORDER["total"] == 2 * PRICES["scooter"]
@@ -88,10 +91,9 @@ def client() -> FlaskClient:
 @pytest.fixture
 def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     """A client of SQS that is told what to answer, and checks what it is asked."""
-    real = boto3.Session("no key", "no secret", region_name="eu-west-1").client("sqs")
-    monkeypatch.setattr(aws, "client", {"sqs": real}.__getitem__)
+    monkeypatch.setattr(aws, "client", {"sqs": CLIENT}.__getitem__)
     monkeypatch.setenv("ORDERS_QUEUE_URL", "https://queue.example")
-    with Stubber(real) as stub:
+    with Stubber(CLIENT) as stub:
         yield stub
         stub.assert_no_pending_responses()
 
