@@ -665,7 +665,7 @@ NOBODY = {
 }
 
 
-@pytest.mark.parametrize("name", ["scooter", "2", "Local", ""])
+@pytest.mark.parametrize("name", ["scooter", "2", "Dev", ""])
 def test_the_name_is_looked_at_before_the_credentials(scooter: Project, name: str) -> None:
     said = tool(scooter, "stack", "deploy", "--stage", name, **NOBODY)
     assert f'"{name}" cannot name a deployment.' in said
@@ -673,7 +673,7 @@ def test_the_name_is_looked_at_before_the_credentials(scooter: Project, name: st
     assert said.count("Next:") == 1
 
 
-@pytest.mark.parametrize("name", ["locl", "loca", "locall", "lokal"])
+@pytest.mark.parametrize("name", ["locl", "loca", "locall", "lokal", "Local"])
 def test_a_mistyped_local_is_not_deployed_to_aws(scooter: Project, name: str) -> None:
     said = tool(scooter, "stack", "deploy", "--stage", name, **NOBODY)
     assert f'"{name}" is nearly "local".' in said
@@ -756,6 +756,19 @@ def test_the_code_that_a_lesson_shows_passes_lint(linted: Linted) -> None:
     bicycle.write(name, textwrap.dedent(code))
     bicycle.tox("-e", "lint")
     bicycle.run("git", "clean", "-d", "--force", "--quiet")
+
+
+@pytest.mark.parametrize(("name", "shown"), [("local", True), ("dev", False)])
+def test_a_password_that_all_can_read_is_for_this_machine(
+    linted: Linted, name: str, shown: bool
+) -> None:
+    car = linted(5)
+    stack = f"from tools.stack import Stack; stack = Stack({name!r})"
+    show = f"{stack}; stack.outputs = dict; stack.show()"
+    said = car.run(str(car.folder / ".tox/lint/bin/python"), "-c", show).stdout
+    assert f"tools.users add ann@example.com{' --password ' if shown else ' --stage '}" in said
+    assert f"--stage {name}" in said
+    assert ("Four-wheels" in said) == shown
 
 
 def test_format_corrects_what_it_can(scooter: Project) -> None:

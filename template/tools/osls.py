@@ -24,6 +24,12 @@ def check_deployment_name(name: str) -> None:
     Raises:
         Stop: it is no name for a deployment.
     """
+    if name != "local" and get_close_matches(name.lower(), ["local"], cutoff=0.8):
+        raise Stop(
+            f'"{name}" is nearly "local".',
+            "local is what runs in `tox -e up`; every other name is for AWS, and costs money.",
+            "tox -e deploy -- --stage local; or, for AWS, a name that cannot be mistaken.",
+        )
     if not NAME.fullmatch(name) or name in VEHICLES:
         raise Stop(
             f'"{name}" cannot name a deployment.',
@@ -31,12 +37,6 @@ def check_deployment_name(name: str) -> None:
             " up to 15 small letters, digits and dashes. The stages of growth, such as 2 or"
             " scooter, are something else: `copier update` moves between those.",
             "tox -e deploy -- --stage dev",
-        )
-    if name != "local" and get_close_matches(name, ["local"], cutoff=0.8):
-        raise Stop(
-            f'"{name}" is nearly "local".',
-            "local is what runs in `tox -e up`; every other name is for AWS, and costs money.",
-            "tox -e deploy -- --stage local; or, for AWS, a name that cannot be mistaken.",
         )
 
 

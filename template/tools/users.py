@@ -5,14 +5,15 @@ from getpass import getpass
 
 from botocore.exceptions import ClientError
 
+from service.routes.orders import PUBLIC
 from tools.console import Stop, clear_errors, say
 from tools.stack import Stack, reach
 
 # What to do after an error of Cognito, by its code.
 NEXT = {
     "UsernameExistsException": "get a token: token EMAIL, with the password from then.",
-    "InvalidPasswordException": "give a password of at least 12 characters: small and large"
-    " letters, digits and signs.",
+    "InvalidPasswordException": "give a password of at least 12 characters, with lowercase and"
+    " uppercase letters, digits and symbols.",
     "NotAuthorizedException": "try the other password; or add the user: add EMAIL.",
     "UserNotFoundException": "add the user: add EMAIL.",
 }
@@ -89,7 +90,7 @@ def give(stack: Stack, email: str) -> int:
         TableName=name,
         KeyConditionExpression="#owner = :public",
         ExpressionAttributeNames={"#owner": "owner"},
-        ExpressionAttributeValues={":public": {"S": "public"}},
+        ExpressionAttributeValues={":public": {"S": PUBLIC}},
     )
     given = 0
     for item in (item for page in pages for item in page["Items"]):
@@ -109,7 +110,7 @@ def give(stack: Stack, email: str) -> int:
 
 
 def main() -> None:
-    """Do one of it."""
+    """Run the command that was asked for."""
     parser = argparse.ArgumentParser(prog="tox -qqe python -- -m tools.users", description=__doc__)
     parser.add_argument("what", choices=["add", "token", "give"])
     parser.add_argument("email", help="the user's e-mail address")
