@@ -562,7 +562,9 @@ CFN_FAULT = """  Resources:
 )
 def test_a_piece_with_nothing_to_gather_is_named(scooter: Project, text: str, message: str) -> None:
     scooter.write("infra/own-x.yml", text)
-    assert message in tool(scooter, "check_stack")
+    said = tool(scooter, "check_stack")
+    assert message in said
+    assert "    at " not in said, "a stack of Node.js"
 
 
 def test_a_piece_that_is_not_yaml_is_named(scooter: Project) -> None:

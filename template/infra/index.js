@@ -15,10 +15,12 @@ for (const piece of pieces) {
   const keys = [...text.matchAll(/^["']?(\w+)["']?\s*:/gm)].map((match) => match[1]);
   const unknown = keys.find((key) => !SECTIONS.includes(key));
   if (unknown || keys.length === 0) {
-    throw new Error(
+    const error = new Error(
       `infra/${piece}: ${unknown ? `"${unknown}" is not a section of a piece` : 'nothing in it'}. ` +
         `A piece has ${SECTIONS.join(' and ')}, at the left margin.`,
     );
+    error.stack = error.message; // osls shows the whole stack, where the message would be lost
+    throw error;
   }
 }
 

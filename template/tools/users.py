@@ -121,14 +121,18 @@ def main() -> None:
         reach(asked.stage)
         stack = Stack(asked.stage)
         stack.check_deployed()
-        password = asked.password or ("" if asked.what == "give" else getpass())
         try:
+            password = asked.password or ("" if asked.what == "give" else getpass())
             if asked.what == "add":
                 say(f"{asked.email} is user {add(stack, asked.email, password)}.")
             elif asked.what == "token":
                 say(token(stack, asked.email, password))
             else:
                 say(f"Orders that are now those of {asked.email}: {give(stack, asked.email)}.")
+        except EOFError:
+            raise Stop(
+                "There is no password.", "nobody is there to type one.", "add --password '...'"
+            ) from None
         except ClientError as error:
             raise Stop(
                 f"{asked.what} {asked.email}: {error.response['Error']['Code']}.",
