@@ -16,6 +16,17 @@ ROW = "published row"
 Publish = Callable[..., None]
 Table = tuple[str, str]  # document, name
 
+# What docs/proofs.md sums up at its head: in words, the table, and its column of numbers. The last
+# column of each of these tables has what was lost, let in, or failed.
+PROVED = [
+    ("orders under load", "load", 1),
+    ("orders while there are faults", "faults", 1),
+    ("faults while orders are sent", "faults", 2),
+    ("requests while a step is deployed", "steps", 2),
+    ("attacks", "attacks", 1),
+    ("requests made from the contract", "fuzz", 1),
+]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -39,6 +50,8 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
     tables: dict[Table, list[list[str]]] = {}
     for document, table, *cells in rows(terminalreporter):
         tables.setdefault((document, table), []).append(cells)
+    if all(("proofs.md", table) in tables for _, table, _ in PROVED):
+        tables["proofs.md", "sums"] = sums(tables)
     for (document, table), found in tables.items():
         terminalreporter.section(f"docs/{document}: {table}")
         lines = [f"| {' | '.join(cells)} |" for cells in sorted(found)]
@@ -51,6 +64,19 @@ def rows(terminalreporter: Any) -> Iterator[list[str]]:
     """All rows of tests that passed."""
     for report in terminalreporter.stats.get("passed", []):
         yield from (row for name, row in report.user_properties if name == ROW)
+
+
+def sums(tables: dict[Table, list[list[str]]]) -> list[list[str]]:
+    """The rows at the head of docs/proofs.md; what a table sums up itself is not counted twice."""
+    found = []
+    for what, table, column in PROVED:
+        of = [row for row in tables["proofs.md", table] if not row[0].startswith("**")]
+        found.append([what, *(f"{total(of, each):,}" for each in (column, -1))])
+    return found
+
+
+def total(of: list[list[str]], column: int) -> int:
+    return sum(int(row[column].replace(",", "")) for row in of)
 
 
 def write(document: str, table: str, lines: list[str]) -> None:
