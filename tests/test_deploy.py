@@ -415,7 +415,7 @@ def test_a_journey_that_fails_leaves_nothing_and_tells_of_a_dead_emulator(
         "def test_dies(stack):\n"
         "    shown = subprocess.check_output(['ps', '-ewwo', 'pid=,args='], text=True)\n"
         "    mine = [x for x in shown.splitlines() if os.getcwd() in x]\n"
-        "    [line] = [x for x in mine if '/bin/ministack' in x]\n"
+        "    [line] = [x for x in mine if 'ministack_guard' in x]\n"
         "    os.kill(int(line.split()[0]), signal.SIGKILL)\n"
         "    stack.outputs()\n",
     )

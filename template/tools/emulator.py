@@ -28,6 +28,7 @@ from tools.package import uv
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 HOME = ROOT / ".tox" / f"emulator-{VERSION}"
+GUARD = ROOT / "tools" / "ministack_guard.py"
 
 # Where `tox -e up` leaves the address, for commands in other terminals.
 ADDRESS = ROOT / ".emulator.json"
@@ -134,7 +135,8 @@ def start(port: int, region: str, folder: Path) -> subprocess.Popen[bytes]:
     """Start the emulator's process; it writes to this folder alone."""
     with (folder / LOG).open("wb") as log:
         return subprocess.Popen(
-            [HOME / "bin" / "ministack"],
+            # -P: what lies beside the program is not on its path, and can hide no library.
+            [HOME / "bin" / "python", "-P", GUARD],
             # Nothing is inherited: it hands its environment on to the functions.
             env={
                 "PATH": f"{HOME / 'bin'}:/usr/bin:/bin",
