@@ -86,11 +86,11 @@ class Project:
 
     def files(self) -> dict[str, bytes]:
         """All files that git would track, but for Copier's own, by path."""
-        listed = self.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout
+        command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         return {
             name: (self.folder / name).read_bytes()
-            for name in listed.splitlines()
-            if name != ".copier-answers.yml"
+            for name in self.run(*command).stdout.split("\0")
+            if name not in {"", ".copier-answers.yml"}
         }
 
     def edit(self, name: str, old: str, new: str) -> None:

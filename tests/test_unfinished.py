@@ -230,6 +230,19 @@ def test_git_refuses_to_commit_an_unfinished_update_when_asked_to(project: Proje
     assert "notes.txt, line 2" in commit(project)
 
 
+def test_the_hook_looks_at_what_is_committed(project: Project) -> None:
+    check(project, "--install")
+    project.write("notes.txt", MARKED)
+    project.run("git", "add", "notes.txt")
+    project.write("notes.txt", "mended, but not added\n")
+    done = project.run("git", "commit", "--message=marks", check=False)
+    assert done.returncode != 0
+    assert "notes.txt, line 2" in done.stdout
+    project.run("git", "commit", "--message=mended", "notes.txt")
+    project.write("notes.txt", MARKED)
+    project.run("git", "commit", "--allow-empty", "--message=nothing of it")
+
+
 def test_a_decided_conflict_can_be_committed_in_one_go(conflicting: Project) -> None:
     check(conflicting, "--install")
     assert "README.md, line " in commit(conflicting)

@@ -1,16 +1,19 @@
-"""Check that no update of the template is left unfinished.
+"""Check that the last update of the template is finished, and took back no change of yours.
 
-Where your change and the template's touch the same lines, `copier update` leaves both in the
-file, between marks, and goes on. ``tox -e lint`` finds what still has to be decided.
-``python3 tools/check_update.py --install`` lets git look before each commit, too.
+`copier update` ends well even if it could not keep a change. ``tox -e lint`` runs this check.
+``python3 tools/check_update.py --install`` lets git run it before each commit, too.
 """
 
+import itertools
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # git runs this file by its path
@@ -22,134 +25,217 @@ HOOK = """#!/bin/sh
 test ! -f {file} || exec python3 {file}
 """
 
+# A hook looks at the index, which is what git will commit. git names it for the hook's own folder.
+ENVIRON = os.environ | {"LC_ALL": "C"}
+for variable in ("GIT_DIR", "GIT_PREFIX", "GIT_WORK_TREE"):
+    ENVIRON.pop(variable, None)
+if IN_HOOK := "GIT_INDEX_FILE" in ENVIRON:
+    ENVIRON["GIT_INDEX_FILE"] = str(Path(ENVIRON["GIT_INDEX_FILE"]).absolute())
+# Without an option git looks into tracked files, and with this one it leaves out ignored ones.
+WHERE = [["--cached"]] if IN_HOOK else [[], ["--untracked"]]
+
+NOTHING_THERE = re.compile(rb"not a git repository|invalid object name|does not exist|not in ")
+# A whole conflict, or what is left of one of Copier's.
+CONFLICT = re.compile(
+    rb"^<{7} (?:.*\n)*?>{7} |^<{7} before updating$|^>{7} after updating$", re.MULTILINE
+)
+FENCED = re.compile(rb"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?^ {0,3}\1[ \r]*$", re.MULTILINE | re.DOTALL)
+STAGE = re.compile(rb"^(stage|was): .*\n", re.MULTILINE)  # in the answers file
+DIFF = ("diff", "--name-only", "-z", "--relative", "--no-renames", "--ignore-submodules=all")
+
 UNDO = "git reset . && git stash push --include-untracked ."
 NOT_INSTALLED = "The check was not put before each commit."
 
-MARK = re.compile(rb"<{7} |={7}\r?$|>{7} ")
-COPIERS_OWN = (b"<<<<<<< before updating", b">>>>>>> after updating")
-FENCE = re.compile(rb" {0,3}(`{3,}|~{3,})")
-# In a hook, git names the repository in ways that hold for the hook's own folder alone.
-OF_A_HOOK = ("GIT_DIR", "GIT_PREFIX", "GIT_WORK_TREE")
 
-
-def git(*arguments: str, cwd: Path = ROOT) -> list[str]:
-    """What git lists; nothing where there is no git, or no repository.
+def git(*arguments: str) -> bytes:
+    """Return what git prints; nothing without git, a repository, or what was asked for.
 
     Raises:
         Stop: git refuses to look at the repository.
     """
-    environ = {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
-    if not Path(environ.get("GIT_INDEX_FILE", "/")).is_absolute():
-        del environ["GIT_INDEX_FILE"]
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=cwd, env=environ | {"LC_ALL": "C"}, capture_output=True
-        )
+        done = subprocess.run(["git", *arguments], cwd=ROOT, env=ENVIRON, capture_output=True)
     except FileNotFoundError:
-        return []
-    if done.returncode and b"not a git repository" not in done.stderr:
+        return b""
+    if done.returncode > 1 and not NOTHING_THERE.search(done.stderr):
         raise Stop(
             "It is not known whether an update is unfinished.",
             f"git says: {done.stderr.decode(errors='replace').strip()}",
             "do what git says, then try again.",
         )
-    return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+    return done.stdout
 
 
-def unfinished() -> list[str]:
-    """The places that wait for a decision, such as ``README.md, line 12``."""
-    undecided = {line.split("\t", 1)[1] for line in git("ls-files", "-z", "--unmerged")}
-    added = {line.split("\t", 1)[1] for line in git("ls-files", "-z", "--resolve-undo")}
-    names = {*undecided, *git("ls-files", "-z", "--cached", "--others", "--exclude-standard")}
-    names |= {f"{name}.rej" for name in names}  # many people let git ignore *.rej
-    places = []
-    for name in sorted(names):
-        shown = os.fsencode(name).decode(errors="replace")
-        file = ROOT / name
-        if not file.is_file() or is_binary(file):
-            found = []
-        elif name.endswith(".rej") and is_rejected(file):
-            places.append(f"{shown}: what could not be put into {shown.removesuffix('.rej')}")
+def names(*arguments: str) -> list[str]:
+    """Return the names that git lists; of a table, the last column."""
+    return [os.fsdecode(line.split(b"\t")[-1]) for line in git(*arguments).split(b"\0") if line]
+
+
+def shown(name: str) -> str:
+    """Return a name, in whatever encoding it is, so that it can be printed."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def quoted(name: str) -> str:
+    """Return a name as a shell takes it."""
+    return shlex.quote(shown(name))
+
+
+def unfinished() -> Iterator[str]:
+    """Find what waits for a decision, such as ``README.md, line 12``."""
+    unmerged = set(names("ls-files", "-z", "--unmerged"))
+    met = unmerged | set(names("ls-files", "-z", "--resolve-undo"))
+    ours = [".", ":(exclude,attr:conflict-marker-size=32)"]
+    ours += [f":(exclude,literal){name}" for name in untracked() if not is_small(name)]
+    found = [names("grep", "-Ilz", "-e", "^[<>]\\{7\\} ", *where, "--", *ours) for where in WHERE]
+    for name in sorted({*unmerged, *itertools.chain(*found)}):
+        text = version("" if IN_HOOK else None, name)
+        if name.endswith(".md") and name not in met:  # a fence shows an example
+            text = FENCED.sub(lambda fenced: b"\n" * fenced[0].count(b"\n"), text)
+        lines = [text.count(b"\n", 0, mark.start()) + 1 for mark in CONFLICT.finditer(text)]
+        yield from (f"{shown(name)}, line {line}" for line in lines)
+        if name in unmerged and not lines:
+            yield f"{shown(name)}: no marks are in it; if it is right: git add {quoted(name)}"
+    for name in names("ls-files", "-z"):  # many people let git ignore *.rej
+        rejected = ROOT / f"{name}.rej"
+        if rejected.is_file() and b"(rejected hunks)" in rejected.read_bytes().split(b"\n")[0]:
+            yield f"{shown(name)}.rej: what could not be put into {shown(name)}"
+
+
+def untracked() -> list[str]:
+    """Return the files that git does not know, and is not told to ignore."""
+    return names("ls-files", "-z", "--others", "--exclude-standard")
+
+
+def is_small(name: str) -> bool:
+    """Return whether a file has the size of a text that people write."""
+    return (ROOT / name).is_file() and (ROOT / name).stat().st_size < 2**20
+
+
+def version(at: str | None, name: str) -> bytes:
+    """Return a file at a commit, in the index (""), or as it is here (None); b"" if it is gone."""
+    if at is not None:
+        return git("show", f"{at}:./{name}")
+    return (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
+
+
+class Update(NamedTuple):
+    """An update: the commit before it, and where to find it, as in ``version``."""
+
+    before: str
+    now: str | None
+
+    def files(self, changes: str = "MDT", only: str = ".") -> list[str]:
+        """Return the files that it has changed (``M``, ``T``), deleted (``D``) or added (``A``)."""
+        sides = {None: [self.before], "": ["--cached", self.before]}
+        to = sides.get(self.now, [self.before, f"{self.now}"])
+        return names(*DIFF, f"--diff-filter={changes}", *to, "--", only)
+
+
+def last_update(answers: str) -> Update | None:
+    """Find the last update: one that is not committed yet, or the newest that is."""
+    if Update("HEAD", "").files(only=answers):
+        return Update("HEAD", "")
+    if IN_HOOK:
+        return None
+    if Update("HEAD", None).files(only=answers):
+        return Update("HEAD", None)
+    commit = git("log", "-1", "--format=%H", "--", answers).decode().strip()
+    parent = git("rev-parse", "--short", "--verify", "--quiet", f"{commit}^").decode().strip()
+    return Update(parent, commit) if parent else None
+
+
+def taken_back() -> Iterator[str]:
+    """Find changes of yours that the last update did not keep, each with what brings it back."""
+    for answers in names("grep", "-lz", "-e", "^_src_path: ", "--", ":(glob)*"):
+        update = last_update(answers)
+        former = version(update.before, answers) if update else b""
+        if not update or not former:
             continue
-        else:
-            # A fence in a text shows an example, but not where the update met a conflict.
-            fenced = name.endswith(".md") and name not in undecided | added
-            found = conflicts(file, fenced)
-        if found and not shows_marks(name):
-            places += [f"{shown}, line {line}" for line in found]
-        elif name in undecided:
-            places.append(
-                f"{shown}: no marks in it; if it is as it shall be, git add {shlex.quote(shown)}"
-            )
-    return places
+        is_step = STAGE.sub(b"", former) == STAGE.sub(b"", version(update.now, answers))
+        found = by_step(update) if is_step else by_release(update, answers)
+        later = names(*DIFF, update.now) if update.now else []
+        log = git("log", "--format=%B", f"{update.before}..HEAD").decode(errors="replace")
+        for name, why in found:
+            if name not in {answers, *later} and f"Keep {shown(name)}" not in log.splitlines():
+                yield f"{shown(name)}: {why}\n    git checkout {update.before} -- {quoted(name)}"
 
 
-def conflicts(file: Path, fenced: bool) -> list[int]:
-    """The lines where conflicts begin, and where a mark of Copier's was forgotten.
+def by_step(update: Update) -> Iterator[tuple[str, str]]:
+    """Find the files that a step has changed, although it only adds files.
 
-    Args:
-        file: Any text, in whatever encoding, and of any size.
-        fenced: What is within one fence of a Markdown text is an example.
+    In the index, and in a commit, there may be changes of yours as well. A file that has only got
+    more lines is one of these, unless it is as it was once before.
     """
-    marks = []  # line, mark, and the line of the fence that is open there, or 0
-    opened, fence = 0, b""
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if fenced and (found := FENCE.match(line)):
-                if not opened:
-                    opened, fence = number, found[1]
-                elif line.strip().startswith(fence) and line.strip() == found[1]:
-                    opened = 0
-            if MARK.match(line):
-                marks.append((number, line.rstrip(), opened))
-    places = []
-    # As git and Copier write it: <, yours, =, the template's, >. A text may have more of =.
-    for one in re.finditer("<=+>|<|>", "".join(chr(mark[0]) for _, mark, _ in marks)):
-        (number, mark, begins), (_, _, ends) = marks[one.start()], marks[one.end() - 1]
-        whole = len(one[0]) > 1
-        if (whole or mark in COPIERS_OWN) and not (begins and begins == ends):
-            places.append(number)
-    return places
+    if update.now is None:
+        open_changes = {*names(*DIFF)} - {*names("ls-files", "-z", "--unmerged")}
+        for name in sorted(open_changes & {*update.files()}):
+            yield name, "changed, but a step only adds files"
+        return
+    for name in update.files():
+        before, now = version(update.before, name), version(update.now, name)
+        blob = git("rev-parse", "--verify", "--quiet", f"{update.now}:./{name}").decode().strip()
+        once = blob and git("log", "-1", "--format=%h", f"--find-object={blob}", update.before)
+        if once or Counter(before.splitlines()) - Counter(now.splitlines()):
+            yield name, "lines are gone, but a step only adds files"
 
 
-def is_binary(file: Path) -> bool:
-    """Whether git would take it for one; conflicts are never written into those."""
-    with file.open("rb") as content:
-        return b"\0" in content.read(8000)
+def by_release(update: Update, answers: str) -> Iterator[tuple[str, str]]:
+    """Find the files that have lost lines of yours: lines that no update has brought."""
+    updates = git("log", "--format=%H", update.before, "--", answers).split()
+    for name in update.files():
+        now = version(update.now, name).splitlines()
+        gone, commit = [], b""
+        for line in git("blame", "--line-porcelain", update.before, "--", name).split(b"\n"):
+            if begins := re.match(rb"([0-9a-f]{40,64}) \d+ \d+", line):
+                commit = begins[1]
+            elif line.startswith(b"\t") and line.strip() and commit not in updates:
+                gone += [line[1:]] if line[1:].rstrip(b"\r") not in now else []
+        if gone and not (ROOT / f"{name}.rej").exists():
+            example = gone[0].decode(errors="replace").strip()
+            yield name, f"lines of yours are gone, such as: {example}{moved_to(update, name)}"
 
 
-def is_rejected(file: Path) -> bool:
-    """Whether git wrote this ``.rej`` file; one of another kind is none of our business."""
-    with file.open("rb") as content:
-        return content.readline().rstrip().endswith(b"(rejected hunks)")
-
-
-def shows_marks(name: str) -> bool:
-    """Whether .gitattributes says that seven characters are no mark in this file."""
-    [*_, size] = git("check-attr", "-z", "conflict-marker-size", "--", name) or ["7"]
-    return size.isdigit() and size != "7"
+def moved_to(update: Update, name: str) -> str:
+    """Return a hint at the new file that has most lines of a file that is gone, if there is one."""
+    if version(update.now, name):
+        return ""
+    was = set(version(update.before, name).splitlines())
+    here = [other for other in untracked() if is_small(other)] if update.now is None else []
+    for other in [*update.files("A"), *here]:
+        if 2 * len(was & set(version(update.now, other).splitlines())) > len(was):
+            return f"\n    most of its text is now in {shown(other)}: put your lines there, too"
+    return ""
 
 
 def check() -> None:
-    """Make sure that nothing waits for a decision.
+    """Make sure that nothing waits for a decision, and that nothing of yours was taken back.
 
     Raises:
-        Stop: something does.
+        Stop: something does, or was.
     """
-    if places := unfinished():
-        for place in places:
-            say(f"  {place}")
+    if found := list(unfinished()):
+        say("\n".join(f"  {place}" for place in found))
         raise Stop(
-            f"The last update is not finished: {len(places)} to decide, listed above.",
+            f"The last update is not finished: {len(found)} to decide, listed above.",
             "you and the template have changed the same lines, and only you know what they"
-            " shall be.",
+            " should be.",
             "open each file. After <<<<<<< is what you have, after ======= what the template"
-            " brings (after |||||||, if that is there, what both began with). Write what fits"
-            " both, delete the lines of marks, and git add the file. From a .rej file, take over"
-            " by hand what it says, then delete it. At the end: tox. To go back to before the"
-            f" update instead, here: {UNDO} (nothing is lost: git stash pop brings it all back)."
-            " A text that only shows marks says so in .gitattributes: FILE"
-            " conflict-marker-size=32",
+            " brings. Write what fits both, delete the lines of marks, and git add the file."
+            " From a .rej file, take over by hand what it says, then delete it. At the end: tox."
+            f" To go back to before the update instead, here: {UNDO} (nothing is lost: git stash"
+            " pop brings it all back). A text that only shows marks says so in .gitattributes:"
+            " FILE conflict-marker-size=32",
+        )
+    if found := list(taken_back()):
+        say("\n".join(f"  {place}" for place in found))
+        raise Stop(
+            f"The last update has changed files of yours: {len(found)}, listed above.",
+            "git could not put your changes back. The reason is mostly a git setting of your own"
+            " (apply.whitespace, core.excludesFile), or a file that is not UTF-8.",
+            "the command below a file brings it back as it was. If you have changed it yourself"
+            " since, commit that by itself: git add FILE && git commit -m 'My change'. If that is"
+            " committed with the update already: git commit --allow-empty -m 'Keep FILE'",
         )
 
 
@@ -159,13 +245,14 @@ def install() -> None:
     Raises:
         Stop: there is another such hook, no repository, or a folder for many of them.
     """
-    if not (found := git("rev-parse", "--show-toplevel")):
+
+    def path(*asked: str) -> Path:
+        return ROOT / os.fsdecode(git("rev-parse", *asked).removesuffix(b"\n"))
+
+    if not git("rev-parse", "--git-dir"):
         raise Stop(NOT_INSTALLED, "this is no git repository.", "git init")
-    top = Path(found[0].removesuffix("\n"))
-    [folder, common] = (
-        top / git("rev-parse", *asked, cwd=top)[0].removesuffix("\n")
-        for asked in (("--git-path", "hooks"), ("--git-common-dir",))
-    )
+    top = path("--show-toplevel")
+    folder, common = path("--git-path", "hooks"), path("--git-common-dir")
     file = shlex.quote(Path(__file__).resolve().relative_to(top).as_posix())
     hook, text = folder / "pre-commit", HOOK.format(file=file)
     by_hand = f"add to it: python3 {file} || exit 1"
