@@ -9,10 +9,29 @@ import os
 import subprocess
 from pathlib import Path
 
+from tools.console import Stop, say
+
 ROOT = Path(__file__).parent.parent
 
 # In a hook, git names the repository in ways that hold for the hook's own folder alone.
 OF_A_HOOK = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE")
+
+
+def check() -> None:
+    """Make sure that git passes over no file of the project.
+
+    Raises:
+        Stop: it does.
+    """
+    if found := passed_over():
+        for name, rule in found.items():
+            say(f"  {name} ({rule})")
+        raise Stop(
+            f"Git passes over {len(found)} files of this project, listed above with the rule.",
+            "the rule hides the whole folder, so new files never reach a commit, and an update may"
+            " take your edits back.",
+            "take the rule out, or make it narrower; then: git add .",
+        )
 
 
 def passed_over(root: Path = ROOT) -> dict[str, str]:
