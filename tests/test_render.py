@@ -16,7 +16,7 @@ SKATEBOARD = """
 docs/1-skateboard.md house_rules.py infra/index.js infra/quote.yml package-lock.json
 package.json pyproject.toml serverless.yml service/pricing.py service/quote.py
 tests/journey/conftest.py tests/journey/test_1_skateboard.py tests/unit/test_pricing.py
-tools/audit.py tools/check_ignored.py tools/check_stack.py tools/check_update.py tools/console.py
+tools/audit.py tools/check_stack.py tools/check_update.py tools/console.py
 tools/emulator.py tools/iam.py tools/install.py tools/ministack_guard.py tools/osls-plugin.js
 tools/osls.py tools/package.py tools/pins.txt tools/stack.py tools/up.py tox.ini
 """

@@ -47,14 +47,16 @@ UNDO = "git reset . && git stash push --include-untracked ."
 NOT_INSTALLED = "The check was not put before each commit."
 
 
-def git(*arguments: str) -> bytes:
+def git(*arguments: str, given: bytes = b"") -> bytes:
     """Return what git prints; nothing without git, a repository, or what was asked for.
 
     Raises:
         Stop: git refuses to look at the repository.
     """
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, env=ENVIRON, capture_output=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, env=ENVIRON, input=given, capture_output=True
+        )
     except FileNotFoundError:
         return b""
     if done.returncode > 1 and not NOTHING_THERE.search(done.stderr):
@@ -67,7 +69,7 @@ def git(*arguments: str) -> bytes:
 
 
 def names(*arguments: str) -> list[str]:
-    """Return the names that git lists; of a table, the last column."""
+    """Return the names that git lists, without the columns before them."""
     return [os.fsdecode(line.split(b"\t")[-1]) for line in git(*arguments).split(b"\0") if line]
 
 
@@ -208,11 +210,28 @@ def moved_to(update: Update, name: str) -> str:
     return ""
 
 
+def hidden() -> Iterator[str]:
+    """Find files of the project that git is told to ignore, each with the rule that says so.
+
+    .gitignore lists after ``!`` what belongs to the project. Only a rule that hides the folder of
+    the whole project, in a larger repository for instance, is stronger.
+    """
+    rules = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    ours = [f":(glob){rule[2:]}" for rule in rules if re.fullmatch("!/.*[^/]", rule)]
+    there = git("ls-files", "-z", "--cached", "--others", "--", *ours) if ours else b""
+    found = git("check-ignore", "-z", "--verbose", "--no-index", "--stdin", given=there).split(
+        b"\0"
+    )
+    for file, line, rule, name in zip(*[iter(map(os.fsdecode, found))] * 4, strict=False):
+        if not rule.startswith("!"):
+            yield f"{shown(name)} ({shown(file)}, line {line}: {shown(rule)})"
+
+
 def check() -> None:
-    """Make sure that nothing waits for a decision, and that nothing of yours was taken back.
+    """Make sure that the last update is finished, and that git knows all files.
 
     Raises:
-        Stop: something does, or was.
+        Stop: something waits for a decision, was taken back, or is hidden from git.
     """
     if found := list(unfinished()):
         say("\n".join(f"  {place}" for place in found))
@@ -236,6 +255,14 @@ def check() -> None:
             "the command below a file brings it back as it was. If you have changed it yourself"
             " since, commit that by itself: git add FILE && git commit -m 'My change'. If that is"
             " committed with the update already: git commit --allow-empty -m 'Keep FILE'",
+        )
+    if found := list(hidden()):
+        say("\n".join(f"  {place}" for place in found))
+        raise Stop(
+            f"Git ignores files of this project: {len(found)}, listed above with the rule.",
+            "the rule hides the whole folder. So new files never reach a commit, and an update"
+            " may take your changes back.",
+            "take the rule out, or make it narrower; then: git add .",
         )
 
 
