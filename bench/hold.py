@@ -10,8 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import emulator  # type: ignore[import-not-found,unused-ignore]
-from tools.stack import region  # type: ignore[import-not-found,unused-ignore]
+from tools import emulator, osls  # type: ignore[import-not-found,unused-ignore]
 
 
 def main() -> None:
@@ -22,7 +21,7 @@ def main() -> None:
     python = emulator.HOME / "bin" / "python"
     add = ["pip", "install", "--quiet", f"--python={python}", f"--requirement={requirements}"]
     subprocess.run([sys.executable, "-m", "uv", *add], check=True)
-    with emulator.running(region()) as running:
+    with emulator.running(osls.region("local")) as running:
         print("ENDPOINT", running.endpoint, flush=True)
         sys.stdin.read()
 

@@ -108,6 +108,7 @@ class Project:
 
 
 Render = Callable[..., Project]
+Linted = Callable[[int], Project]
 
 
 @pytest.fixture(scope="session")
@@ -146,6 +147,29 @@ def fresh(render: Render) -> Callable[[int], Project]:
         return made[stage]
 
     return fresh
+
+
+@pytest.fixture(scope="session")
+def linted(render: Render) -> Linted:
+    """Projects whose ``tox -e lint`` has passed; their environments are there to be used."""
+    made: dict[int, Project] = {}
+
+    def linted(stage: int) -> Project:
+        if stage not in made:
+            made[stage] = render(stage)
+            made[stage].tox("-e", "lint")
+        return made[stage]
+
+    return linted
+
+
+@pytest.fixture
+def scooter(linted: Linted) -> Project:
+    """A project at stage 2; what a test changes in it is taken back before the next one."""
+    project = linted(2)
+    project.run("git", "reset", "--hard", "--quiet")
+    project.run("git", "clean", "-d", "--force", "--quiet")
+    return project
 
 
 @pytest.fixture(scope="session")

@@ -351,6 +351,75 @@ def test_a_function_that_refuses_is_no_failure_of_osls(ready: Project, running: 
     assert "If you invoked a function, its error may be" in said
 
 
+WHERE = """resources:
+  Outputs:
+    Where:
+      Value: !Ref AWS::Region
+"""
+
+
+@pytest.mark.xdist_group("ready")
+def test_up_outlives_what_people_do_to_their_files_and_to_the_stack(
+    ready: Project, running: Up
+) -> None:
+    file = ready.folder / "serverless.yml"
+    written = file.read_text()
+
+    def called() -> int:
+        return running.output.count("vehicles-local-quote | START")
+
+    with contextlib.ExitStack() as ending:
+        ending.callback(file.write_text, written)
+        for text in (
+            f"{written}- a: [\n",
+            f"{written}custom:\n  x: !Ref Nothing\n",
+            written.replace("ap-northeast-1", "eu-west-1"),
+            written.replace("service: vehicles", "service: ${param:other}"),
+        ):
+            file.unlink()  # as editors do
+            time.sleep(0.6)  # longer than `up` sleeps
+            file.write_text(text)
+            time.sleep(0.6)
+            assert running.process.poll() is None
+    assert '"total": 16000' in invoke(ready)
+    wait_for(lambda: called() == 1)
+
+    ready.tox("-e", "osls", "--", "remove", "--stage", "local")
+    wait_for(lambda: "No function of vehicles-local is there." in running.output)
+    endpoint = json.loads((ready.folder / ".emulator.json").read_text())["endpoint"]
+    post(f"{endpoint}/_ministack/reset", {})  # as if there had never been a stack
+    time.sleep(0.6)
+    assert running.process.poll() is None
+    # Elsewhere, from now on: that is what is shown, followed, and used.
+    with contextlib.ExitStack() as ending:
+        ending.callback((ready.folder / "infra/own-where.yml").unlink)
+        ready.write("infra/own-where.yml", WHERE)
+        deploy = ("deploy", "--", "--stage", "local", "--region", "us-east-1")
+        assert "Where='us-east-1'" in ready.tox("-e", *deploy)
+        assert "passed" in ready.tox("-e", "journey", "--", "--stack", "local")
+    wait_for(lambda: called() > 1)
+    assert running.process.poll() is None
+
+
+@pytest.mark.xdist_group("ready")
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["tests/journey/test_own.py"],
+        ["tests/journey/test_own.py::test_own", "--stack", "local"],
+        ["-k", "test_own"],
+    ],
+)
+def test_one_journey_runs_alone(ready: Project, asked: list[str]) -> None:
+    ready.write("tests/journey/test_own.py", "def test_own() -> None:\n    pass\n")
+    with contextlib.ExitStack() as ending:
+        ending.callback((ready.folder / "tests/journey/test_own.py").unlink)
+        said = ready.tox("-e", "journey", "--", "-v", *asked)
+    assert "test_own.py::test_own PASSED" in said
+    assert "1 passed" in said
+    assert "test_1_skateboard" not in said
+
+
 @pytest.mark.xdist_group("ready")
 def test_journeys_without_an_emulator_end_with_one_message(ready: Project) -> None:
     said = ready.tox("-e", "journey", "--", "--stack", "local", check=False)

@@ -8,44 +8,17 @@ import re
 import sys
 import textwrap
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.conftest import STAGES, Project, Render, load
+from tests.conftest import STAGES, Linted, Project, load
 
 pytestmark = pytest.mark.xdist_group("project")
 
 MAX_KIB = {1: 12, 2: 1.8 * 1024, 3: 4.0 * 1024, 4: 4.0 * 1024, 5: 4.0 * 1024}
-
-
-@pytest.fixture(scope="module")
-def linted(render: Render) -> Callable[[int], Project]:
-    """Projects whose ``tox -e lint`` has passed; their environments are there to be used."""
-    made: dict[int, Project] = {}
-
-    def linted(stage: int) -> Project:
-        if stage not in made:
-            made[stage] = render(stage)
-            made[stage].tox("-e", "lint")
-        return made[stage]
-
-    return linted
-
-
-Linted = Callable[[int], Project]
-
-
-@pytest.fixture
-def scooter(linted: Linted) -> Project:
-    """A project at stage 2; what a test changes in it is taken back before the next one."""
-    project = linted(2)
-    project.run("git", "reset", "--hard", "--quiet")
-    project.run("git", "clean", "-d", "--force", "--quiet")
-    return project
 
 
 def tool(project: Project, name: str, *arguments: str, **environ: str) -> str:

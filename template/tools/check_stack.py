@@ -9,17 +9,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import house_rules
 from tools import emulator, osls
 from tools.console import Stop, clear_errors, say, step
 from tools.install import ROOT
 from tools.package import BUILD
-from tools.stack import region
 
 DEPLOYMENT = "dev"
 COMPILED = BUILD / "stack"
 TEMPLATE = COMPILED / "cloudformation-template-update-stack.json"
+STATE = COMPILED / "serverless-state.json"
 
 # W3005: osls writes dependencies down that CloudFormation would find by itself.
 IGNORED = "W3005"
@@ -32,15 +33,18 @@ def compile_stack() -> house_rules.Stack:
         Stop: osls could not.
     """
     # For this machine, which no other Python is needed for. osls asks AWS nothing.
-    emulator.point_environment_at(emulator.NOWHERE, region())
+    emulator.point_environment_at(emulator.NOWHERE)
     shutil.rmtree(COMPILED, ignore_errors=True)
     with step("Compiling the CloudFormation template"):
         osls.run("package", "--stage", DEPLOYMENT, "--package", str(COMPILED))
-    state = json.loads((COMPILED / "serverless-state.json").read_text())
-    return house_rules.Stack(
-        json.loads(TEMPLATE.read_text())["Resources"],
-        state["service"]["provider"].get("stackTags", {}),
-    )
+    resources = json.loads(TEMPLATE.read_text())["Resources"]
+    return house_rules.Stack(resources, provider().get("stackTags", {}))
+
+
+def provider() -> dict[str, Any]:
+    """The settings under ``provider`` in serverless.yml, as osls has resolved them."""
+    found: dict[str, Any] = json.loads(STATE.read_text())["service"]["provider"]
+    return found
 
 
 def cfn_lint() -> None:
@@ -50,7 +54,8 @@ def cfn_lint() -> None:
         Stop: it breaks one.
     """
     program = str(Path(sys.executable).with_name("cfn-lint"))
-    command = [program, "--regions", region(), "--ignore-checks", IGNORED, "--", str(TEMPLATE)]
+    region = provider()["region"]
+    command = [program, "--regions", region, "--ignore-checks", IGNORED, "--", str(TEMPLATE)]
     with step("Checking it with cfn-lint"):
         if subprocess.run(command, cwd=ROOT).returncode != 0:
             raise Stop(

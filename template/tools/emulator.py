@@ -65,27 +65,28 @@ class Emulator:
         )
 
 
-def point_environment_at(endpoint: str, region: str) -> None:
+def point_environment_at(endpoint: str, region: str | None = None) -> None:
     """Let every AWS tool and library of this process reach the emulator, and never AWS.
 
     No AWS setting of the person who runs it is left. A proxy is: the package registries
-    may lie behind it, but this machine does not.
+    may lie behind it, but this machine does not. The region is for code that names none.
     """
     for name in list(os.environ):
         if name.startswith("AWS_"):
             del os.environ[name]
+    direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
     os.environ.update(
-        NO_PROXY="127.0.0.1,localhost",
-        no_proxy="127.0.0.1,localhost",
+        NO_PROXY=direct,
+        no_proxy=direct,
         AWS_ENDPOINT_URL=endpoint,
         AWS_ACCESS_KEY_ID="test",
         AWS_SECRET_ACCESS_KEY="test",  # noqa: S106 - the emulator's own
-        AWS_REGION=region,
-        AWS_DEFAULT_REGION=region,
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         AWS_EC2_METADATA_DISABLED="true",
     )
+    if region:
+        os.environ.update(AWS_REGION=region, AWS_DEFAULT_REGION=region)
 
 
 @contextlib.contextmanager

@@ -16,11 +16,11 @@ import pytest
 
 import house_rules
 from house_rules import listed
-from tools import emulator
+from tools import emulator, osls
 from tools.check_stack import compile_stack
 from tools.console import Stop, clear_errors, say
 from tools.install import ROOT
-from tools.stack import Stack, region
+from tools.stack import Stack
 
 REMOVED, ELSEWHERE = "taken away", "given elsewhere"
 
@@ -217,8 +217,9 @@ def run_trials(changes: list[Change]) -> None:
     Raises:
         Stop: nobody noticed a change, or the trials could not be made.
     """
-    with emulator.only_one(), emulator.running(region()) as running:
-        emulator.point_environment_at(running.endpoint, region())
+    region = osls.region("local")
+    with emulator.only_one(), emulator.running(region) as running:
+        emulator.point_environment_at(running.endpoint, region)
         stack = Stack("local")
         stack.deploy()
         trials = Trials(stack, changes)

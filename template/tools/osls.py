@@ -1,12 +1,15 @@
 """osls, the open Serverless Framework, in the version that package-lock.json pins."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tools import package
 from tools.console import Stop, clear_errors, step
@@ -14,8 +17,24 @@ from tools.install import ROOT, Stamp
 
 OSLS = ROOT / "node_modules" / ".bin" / "osls"
 
+# The region in serverless.yml, as a plain word under `provider`.
+PLAIN_REGION = re.compile(
+    r"^provider:\n(?:(?: .*|#.*)?\n)*?  region: ([a-z]+(?:-[a-z]+)+-\d+)$", re.MULTILINE
+)
+
 NAME = re.compile("[a-z][a-z0-9-]{0,15}")
 VEHICLES = {"skateboard", "scooter", "bicycle", "motorcycle", "car"}
+
+
+class Resolved(NamedTuple):
+    """What osls makes of serverless.yml, for one deployment.
+
+    ``functions`` maps the name of each function in serverless.yml to its full name in AWS.
+    """
+
+    region: str
+    stack: str
+    functions: dict[str, str]
 
 
 def check_deployment_name(name: str) -> None:
@@ -40,8 +59,10 @@ def check_deployment_name(name: str) -> None:
         )
 
 
-def run(*arguments: str) -> None:
+def run(*arguments: str) -> Resolved | None:
     """Run an osls command, such as ``run("deploy", "--stage", "dev")``.
+
+    It returns what osls has made of serverless.yml, or None if the command does not read it.
 
     Raises:
         Stop: it failed; what osls says of it is on the terminal.
@@ -49,13 +70,73 @@ def run(*arguments: str) -> None:
     install()
     if os.environ.get("AWS_ENDPOINT_URL"):
         package.libraries(package.THIS_MACHINE)  # now, as osls runs without the proxy settings
-    if subprocess.run([OSLS, *arguments], cwd=ROOT, env=environment()).returncode != 0:
+    done, resolved = _run(*arguments)
+    if done.returncode != 0:
         raise Stop(
             f"osls {arguments[0]} ended with an error.",
             "osls, or what it called, says it above. If you invoked a function, its error may be"
             " meant.",
             "if that is not what you wanted: correct it, then run the same command again.",
         )
+    return resolved
+
+
+def resolve(deployment: str) -> Resolved:
+    """Ask osls what serverless.yml means for a deployment; nothing is deployed.
+
+    Raises:
+        Stop: osls cannot tell.
+    """
+    install()
+    printing = ("print", "--path", "service", "--stage", deployment)
+    done, resolved = _run(*printing, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if resolved:
+        return resolved
+    if done.returncode == 0:
+        raise Stop(
+            "osls does not tell what it makes of serverless.yml.",
+            "./tools/osls-plugin.js, which lets it do so, is not among the plugins there.",
+            "add it under plugins in serverless.yml, then the same command again.",
+        )
+    plain = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)  # without colours
+    said = plain.rpartition("Error:\n")[2].splitlines()
+    reason = "\n".join(f"    | {line}" for line in said if not line.startswith("    at "))
+    then = "correct that, then the same command again."
+    if '"env" source' in reason:
+        then += (
+            " tox passes on only the variables that tox.ini lists under pass_env; in serverless.yml"
+            " ${env:NAME, 'VALUE'} gives a value where there is none."
+        )
+    raise Stop(
+        f"osls cannot read what serverless.yml says of the deployment {deployment}.",
+        f"in its own words:\n{reason}",
+        then,
+    )
+
+
+def region(deployment: str) -> str:
+    """Find the region of a deployment before osls runs.
+
+    osls takes a second to answer. A region that is simply written down needs no question.
+
+    Raises:
+        Stop: osls cannot tell.
+    """
+    file = ROOT / "serverless.yml"
+    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    written = PLAIN_REGION.search(text)
+    return written[1] if written else resolve(deployment).region
+
+
+def _run(
+    *arguments: str, **options: Any
+) -> tuple[subprocess.CompletedProcess[str], Resolved | None]:
+    """Run osls, and read what tools/osls-plugin.js tells."""
+    with tempfile.TemporaryDirectory(prefix="osls-") as folder:
+        told = Path(folder, "resolved.json")
+        environ = environment() | {"OSLS_TELLS_IN": str(told)}
+        done = subprocess.run([OSLS, *arguments], cwd=ROOT, env=environ, **options)
+        return done, Resolved(**json.loads(told.read_text("utf-8"))) if told.exists() else None
 
 
 def install() -> None:

@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import os
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from textwrap import indent
 from typing import Any
 
 import boto3
-import yaml
 from botocore.exceptions import ClientError
 
 from tools import emulator, osls
@@ -19,25 +20,29 @@ from tools.install import ROOT
 TO_TRY = re.compile(r"^```sh try\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def settings() -> dict[str, Any]:
-    """What serverless.yml says, as it is written there."""
-    text = (ROOT / "serverless.yml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
-    return content
-
-
-def region() -> str:
-    """The AWS region that the service lives in."""
-    name: str = settings()["provider"]["region"]
-    return name
-
-
 class Stack:
     """The service as deployed under a name, such as ``local`` or ``dev``."""
 
     def __init__(self, deployment: str) -> None:
         self.deployment = deployment
-        self.name = f"{settings()['service']}-{deployment}"
+
+    @cached_property
+    def resolved(self) -> osls.Resolved:
+        """What osls makes of serverless.yml for this deployment.
+
+        If ``tox -e up`` runs it, its last deployment counts, and not what the file says by now.
+        """
+        return remembered(self.deployment) or osls.resolve(self.deployment)
+
+    @property
+    def name(self) -> str:
+        """The name of the stack in CloudFormation."""
+        return self.resolved.stack
+
+    @property
+    def region(self) -> str:
+        """The AWS region that the stack is in."""
+        return self.resolved.region
 
     def deploy(self) -> None:
         """Deploy what lies in the project now, over what is there.
@@ -45,12 +50,13 @@ class Stack:
         Raises:
             Stop: osls could not.
         """
-        with step(f"Deploying {self.name}"):
-            osls.run("deploy", "--stage", self.deployment)
+        with step(f"Deploying the service as {self.deployment}"):
+            resolved = osls.run("deploy", "--stage", self.deployment)
+        self.resolved = resolved or osls.resolve(self.deployment)
 
     def client(self, service: str) -> Any:
         """A boto3 client in the stack's region, such as ``client("lambda")``."""
-        return boto3.client(service, region_name=region())
+        return boto3.client(service, region_name=self.region)
 
     def outputs(self) -> dict[str, str]:
         """The outputs of the stack, by name; addresses are such that they can be called."""
@@ -67,34 +73,44 @@ class Stack:
         try:
             self.outputs()
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ValidationError":
+            if not no_stack(error):
                 raise
             raise Stop(
-                f"There is no stack {self.name} in {region()}.",
+                f"There is no stack {self.name} in {self.region}.",
                 "it was never deployed where the AWS environment points, or it was removed.",
                 f"tox -e deploy -- --stage {self.deployment}",
             ) from None
 
     def functions(self) -> list[str]:
-        """The full names of the stack's Lambda functions."""
+        """The full names of the stack's Lambda functions; none where there is no stack."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources")
-        return [
-            resource["PhysicalResourceId"]
-            for page in pages.paginate(StackName=self.name)
-            for resource in page["StackResourceSummaries"]
-            if resource["ResourceType"] == "AWS::Lambda::Function"
-        ]
+        try:
+            return [
+                resource["PhysicalResourceId"]
+                for page in pages.paginate(StackName=self.name)
+                for resource in page["StackResourceSummaries"]
+                if resource["ResourceType"] == "AWS::Lambda::Function"
+            ]
+        except ClientError as error:
+            if not no_stack(error):
+                raise
+            return []
+
+    def full_name(self, function: str) -> str:
+        """Return a function's name in AWS, as in ``full_name("quote")``; a full one is kept."""
+        return self.resolved.functions.get(function, function)
 
     def log(self, function: str, since: int = 0) -> Iterator[dict[str, Any]]:
-        """What a function, by its full name, has logged since a time in milliseconds.
+        """What a function has logged since a time in milliseconds.
 
         An event has a ``message``, a ``timestamp`` in milliseconds and a ``logStreamName``.
 
         Raises:
             ResourceNotFoundException: it has no log group.
         """
+        group = f"/aws/lambda/{self.full_name(function)}"
         pages = self.client("logs").get_paginator("filter_log_events")
-        for page in pages.paginate(logGroupName=f"/aws/lambda/{function}", startTime=since):
+        for page in pages.paginate(logGroupName=group, startTime=since):
             yield from page["events"]
 
     def invoke(self, function: str, event: object) -> Any:
@@ -103,7 +119,7 @@ class Stack:
         The answer to a function error has an ``errorMessage``.
         """
         answer = self.client("lambda").invoke(
-            FunctionName=f"{self.name}-{function}", Payload=json.dumps(event)
+            FunctionName=self.full_name(function), Payload=json.dumps(event)
         )
         return json.load(answer["Payload"])
 
@@ -131,6 +147,28 @@ class Stack:
         return re.sub(r" --password '[^']*'", "", here)
 
 
+def no_stack(error: ClientError) -> bool:
+    """Whether CloudFormation has answered that there is no such stack."""
+    return bool(error.response["Error"]["Code"] == "ValidationError")
+
+
+def remember(resolved: osls.Resolved) -> None:
+    """Leave word of what runs in ``tox -e up``, and where, for commands in other terminals."""
+    endpoint = os.environ["AWS_ENDPOINT_URL"]
+    emulator.ADDRESS.write_text(json.dumps({"endpoint": endpoint, **resolved._asdict()}))
+
+
+def remembered(deployment: str) -> osls.Resolved | None:
+    """What was last deployed as ``local`` to the ``tox -e up`` that the environment points at."""
+    try:
+        known = json.loads(emulator.ADDRESS.read_text())
+        if deployment == "local" and known.pop("endpoint") == os.environ.get("AWS_ENDPOINT_URL"):
+            return osls.Resolved(**known)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # `up` does not run, or is of an older release; or the file is just being written
+    return None
+
+
 def reach(deployment: str) -> None:
     """Make sure that AWS, or the emulator of `tox -e up`, will answer for a deployment.
 
@@ -148,14 +186,19 @@ def check_credentials() -> None:
 
     Raises:
         Stop: there are no credentials.
+        BotoCoreError: they are no longer valid, or a setting is wrong.
     """
-    if boto3.Session().get_credentials() is None:
+    # All clients share this session: a person who must type a code types it once.
+    boto3.setup_default_session()
+    credentials = boto3.DEFAULT_SESSION.get_credentials()
+    if credentials is None:
         raise Stop(
             "There are no AWS credentials.",
             "the command is for an AWS account, and AWS must know who asks.",
             "aws sso login --profile NAME, then AWS_PROFILE=NAME before the same command;"
             " or, without AWS: tox -e up, where the deployment is called local.",
         )
+    credentials.get_frozen_credentials()  # fails here if they have expired, before any work
 
 
 def main() -> None:
@@ -177,9 +220,14 @@ def main() -> None:
                 "add --stage local for what `tox -e up` runs here, or --stage dev for AWS.",
             )
         reach(known.stage)
-        osls.run(known.command, "--stage", known.stage, *more)
-        if known.command == "deploy":
-            Stack(known.stage).show()
+        stack = Stack(known.stage)
+        here = remembered(known.stage)  # whether `tox -e up` runs it
+        resolved = osls.run(known.command, *more, "--stage", known.stage)
+        if resolved and known.command == "deploy" and not (more and more[0].isalpha()):
+            stack.resolved = resolved
+            if here and here != resolved:
+                remember(resolved)
+            stack.show()
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
 import argparse
 import contextlib
-import json
 import os
 import time
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from tools import emulator
+from tools import emulator, osls
 from tools.console import clear_errors, say
-from tools.stack import Stack, region
+from tools.stack import Stack, remember, remembered
 
 POLL_SECONDS = 0.5
 
@@ -18,17 +17,28 @@ POLL_SECONDS = 0.5
 def follow_logs(stack: Stack, running: emulator.Emulator) -> None:
     """Print what the functions log, for as long as the emulator and tox live.
 
+    It reads no file that people edit. Where a deployment in another terminal has made another
+    stack of the service, it follows that one.
+
     Raises:
         Stop: the emulator has died.
         KeyboardInterrupt: tox has died, and could tell nobody (it was killed, say).
     """
     started_by = os.getppid()
-    logs = stack.client("logs")
     seen: set[tuple[str, int, str]] = set()
     since: dict[str, int] = {}  # milliseconds
+    gone = False
     while running.alive:
-        with contextlib.suppress(BotoCoreError, logs.exceptions.ResourceNotFoundException):
-            for function in stack.functions():
+        stack.resolved = remembered(stack.deployment) or stack.resolved
+        # A function that is just being made or removed has no log group; and the emulator may be
+        # too busy to answer.
+        with contextlib.suppress(BotoCoreError, ClientError):
+            functions = stack.functions()
+            if not functions and not gone:
+                say(f"No function of {stack.name} is there. To deploy it again:")
+                say("  tox -e deploy -- --stage local")
+            gone = not functions
+            for function in functions:
                 for event in stack.log(function, since.get(function, 0)):
                     since[function] = event["timestamp"]
                     key = (event["logStreamName"], event["timestamp"], event["message"])
@@ -47,12 +57,13 @@ def up(port: int | None) -> None:
     Raises:
         Stop: it runs already, something could not be started, or the emulator has died.
     """
-    with emulator.only_one(), emulator.running(region(), port) as running:
-        emulator.point_environment_at(running.endpoint, region())
-        address = {"endpoint": running.endpoint, "region": region()}
-        emulator.ADDRESS.write_text(json.dumps(address))
+    emulator.point_environment_at(emulator.NOWHERE)  # osls asks AWS nothing
+    region = osls.region("local")
+    with emulator.only_one(), emulator.running(region, port) as running:
+        emulator.point_environment_at(running.endpoint, region)
         stack = Stack("local")
         stack.deploy()
+        remember(stack.resolved)
         say("It runs. Try it in a second terminal, in this folder:")
         stack.show()
         say("After a change there:  tox -e deploy -- --stage local")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tools import emulator
-from tools.console import Stop
-from tools.stack import Stack, check_credentials, region
+from tools import emulator, osls
+from tools.console import Stop, aws_errors_explained
+from tools.stack import Stack, check_credentials
 
 running = pytest.StashKey[emulator.Emulator]()
 
@@ -27,9 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # tox names this folder, so that --stack is known. Who names files as well means only those.
+    if len(config.args) > 1 and Path(config.args[0]).resolve() == Path(__file__).parent:
+        del config.args[0]
     if not config.getoption("--stack"):
         # Until the emulator runs, AWS is nowhere: no test may reach a real account.
-        emulator.point_environment_at(emulator.NOWHERE, region())
+        emulator.point_environment_at(emulator.NOWHERE)
     for file in sorted(Path(__file__).parent.glob("fixtures/*.py")):
         spec = spec_from_file_location(f"journey_fixtures_{file.stem}", file)
         assert spec is not None
@@ -43,7 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def one_message() -> Iterator[None]:
     """End all with the message of a ``Stop``: every journey would fail for the same reason."""
     try:
-        yield
+        with aws_errors_explained():
+            yield
     except Stop as stop:
         pytest.exit(f"Error: {stop}", returncode=1)
 
@@ -64,8 +68,9 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     with contextlib.ExitStack() as ending:
         # What happens shall be seen.
         with one_message(), capture.global_and_fixture_disabled():
-            started = ending.enter_context(emulator.running(region()))
-            emulator.point_environment_at(started.endpoint, region())
+            region = osls.region("local")
+            started = ending.enter_context(emulator.running(region))
+            emulator.point_environment_at(started.endpoint, region)
             stack = Stack("local")
             stack.deploy()
         request.config.stash[running] = started
