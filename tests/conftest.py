@@ -1,5 +1,6 @@
 """A template under test, and projects made from it."""
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -107,6 +108,11 @@ class Project:
         path.write_text(text, encoding="utf-8")
 
 
+def compiled_stack(project: Project) -> Path:
+    """The folder with the stack that the first lint of a project has compiled."""
+    return project.folder.parent / "compiled"
+
+
 Render = Callable[..., Project]
 Linted = Callable[[int], Project]
 
@@ -158,6 +164,8 @@ def linted(render: Render) -> Linted:
         if stage not in made:
             made[stage] = render(stage)
             made[stage].tox("-e", "lint")
+            # A test that changes the project may compile another one.
+            shutil.copytree(made[stage].folder / ".build/stack", compiled_stack(made[stage]))
         return made[stage]
 
     return linted

@@ -7,18 +7,15 @@ import os
 import re
 import sys
 import textwrap
-import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.conftest import STAGES, Linted, Project, load
+from tests.conftest import STAGES, Linted, Project, compiled_stack, load
 
 pytestmark = pytest.mark.xdist_group("project")
-
-MAX_KIB = {1: 12, 2: 1.8 * 1024, 3: 4.0 * 1024, 4: 4.0 * 1024, 5: 4.0 * 1024}
 
 
 def tool(project: Project, name: str, *arguments: str, **environ: str) -> str:
@@ -31,7 +28,7 @@ def tool(project: Project, name: str, *arguments: str, **environ: str) -> str:
 
 def compiled(project: Project) -> dict[str, Any]:
     """The CloudFormation template that lint has compiled."""
-    path = project.folder / ".build/stack/cloudformation-template-update-stack.json"
+    path = compiled_stack(project) / "cloudformation-template-update-stack.json"
     template: dict[str, Any] = json.loads(path.read_text())
     return template
 
@@ -296,46 +293,6 @@ def test_logs_are_json_and_end(linted: Linted, stage: int) -> None:
     assert len(groups) >= len(functions)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_the_package_is_small_and_the_same_each_time(linted: Linted, stage: int) -> None:
-    project = linted(stage)
-    arguments = ("package", "--runtime", "python3.13", "--architecture", "arm64")
-    package = project.folder / ".build/service.zip"
-    seen = set()
-    for _ in range(2):
-        for folder in (project.folder / ".build").glob("libraries-*.stamp"):
-            folder.unlink()
-        assert tool(project, *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9") == ""
-        seen.add(package.read_bytes())
-    assert len(seen) == 1
-    assert package.stat().st_size <= MAX_KIB[stage] * 1024
-    with zipfile.ZipFile(package) as archive:
-        names = set(archive.namelist())
-    modules = {name for name in names if name.endswith(".py")}
-    tag = sys.implementation.cache_tag
-    for name in modules:
-        where, file = os.path.split(name)
-        assert f"{where}/__pycache__/{file[:-3]}.{tag}.pyc".lstrip("/") in names
-    assert not [name for name in names if "tests/" in name or "boto3" in name]
-
-
-def test_the_package_for_aws_is_built_for_its_machine_and_python(scooter: Project) -> None:
-    said = tool(scooter, "package", "--runtime", "python3.13", "--architecture", "arm64")
-    if "Python 3.13, which Lambda will run, is not on this machine" in said:
-        pytest.skip("there is no Python 3.13 here, and uv cannot fetch it")
-    assert said == ""
-    with zipfile.ZipFile(scooter.folder / ".build/service.zip") as archive:
-        extensions = [name for name in archive.namelist() if name.endswith(".so")]
-        assert extensions
-        for name in extensions:
-            assert "cpython-313-aarch64" in name
-            assert archive.read(name)[18] == 183  # AArch64, in the ELF header
-        caches = [name for name in archive.namelist() if name.endswith(".pyc")]
-        assert caches
-        assert all(name.endswith(".cpython-313.pyc") for name in caches)
-        assert {archive.read(name)[4] for name in caches} == {1}  # unchecked hash, PEP 552
-
-
 def test_on_this_machine_everything_about_the_queue_is_shorter_in_proportion(
     linted: Linted,
 ) -> None:
@@ -543,79 +500,6 @@ def test_a_piece_with_nothing_to_gather_is_named(scooter: Project, text: str, me
 def test_a_piece_that_is_not_yaml_is_named(scooter: Project) -> None:
     scooter.write("infra/own-x.yml", "functions: [}\n")
     assert "own-x.yml" in tool(scooter, "check_stack")
-
-
-# --- What stops a package
-
-
-def build(project: Project, **environ: str) -> str:
-    """Build for this machine, as under an emulator; give the error."""
-    arguments = ("--runtime", "python3.13", "--architecture", "arm64")
-    return tool(project, "package", *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9", **environ)
-
-
-def test_a_budget_exceeded_stops_the_build(scooter: Project) -> None:
-    scooter.edit("pyproject.toml", "max-mib = 5", "max-mib = 1")
-    said = build(scooter)
-    assert "MiB, over its budget of 1 MiB" in said
-    assert "raise max-mib under [tool.package] in pyproject.toml" in said
-
-
-def test_a_module_that_is_not_python_stops_the_build(scooter: Project) -> None:
-    scooter.write("service/own.py", "def\n")
-    said = build(scooter)
-    assert "A module could not be compiled." in said
-    assert "own.py" in said
-
-
-def test_pins_that_contradict_stop_the_build(scooter: Project) -> None:
-    scooter.write("requirements/own.txt", "flask==2.0.0\n")
-    said = build(scooter)
-    assert "two pins that contradict" in said
-    assert "flask" in said
-
-
-def test_a_package_without_a_wheel_stops_the_build(scooter: Project) -> None:
-    scooter.write("requirements/own.txt", "pyspark==3.5.1\n")
-    said = build(scooter)
-    assert "a package with no wheel for Python" in said
-    assert "Next: change the requirement in requirements/" in said
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "message"),
-    [
-        ("fast.so", bytes(18) + b"\x03\x00", "fast.so is not built for arm64."),
-        (
-            "fast.cpython-39-aarch64-linux-gnu.so",
-            bytes(18) + b"\xb7\x00",
-            "is not built for Python",
-        ),
-        ("__pycache__/x.cpython-313.pyc", bytes(16), "x.cpython-313.pyc is stale."),
-    ],
-)
-def test_a_look_inside_finds_what_lambda_could_not_use(
-    scooter: Project, tmp_path: Path, file: str, content: bytes, message: str
-) -> None:
-    package = tmp_path / "service.zip"
-    with zipfile.ZipFile(package, "w") as archive:
-        archive.writestr(file, content)
-    program = (
-        "import sys, pathlib; from tools import package as p; from tools.console import Stop\n"
-        "target = p.THIS_MACHINE._replace(architecture='arm64')\n"
-        "try: p.inspect(pathlib.Path(sys.argv[1]), target)\n"
-        "except Stop as stop: print(stop)"
-    )
-    python = scooter.folder / ".tox/lint/bin/python"
-    assert message in scooter.run(str(python), "-c", program, str(package)).stdout
-
-
-def test_without_the_target_python_it_is_said_what_to_install(scooter: Project) -> None:
-    arguments = ("package", "--runtime", "python3.10", "--architecture", "arm64")
-    nowhere = {"PATH": "/usr/bin:/bin", "UV_PYTHON_DOWNLOADS": "never", "PYENV_ROOT": "/nowhere"}
-    said = tool(scooter, *arguments, **nowhere)
-    assert "Python 3.10, which Lambda will run, is not on this machine." in said
-    assert "uv python install 3.10" in said
 
 
 # --- What stops a deployment

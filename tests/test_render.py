@@ -18,7 +18,7 @@ package.json pyproject.toml serverless.yml service/pricing.py service/quote.py
 tests/journey/conftest.py tests/journey/test_1_skateboard.py tests/unit/test_pricing.py
 tools/audit.py tools/check_stack.py tools/check_update.py tools/console.py
 tools/emulator.py tools/iam.py tools/install.py tools/ministack_guard.py tools/osls-plugin.js
-tools/osls.py tools/package.py tools/pins.txt tools/stack.py tools/up.py tox.ini
+tools/osls.py tools/package.py tools/pins.txt tools/shipped.py tools/stack.py tools/up.py tox.ini
 """
 SCOOTER = """
 docs/2-scooter.md infra/api.yml openapi/api.yml requirements/api.txt service/api.py

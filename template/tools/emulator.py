@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from tools.console import Stop, step
-from tools.install import PINS, PYPROJECT, ROOT, Stamp
+from tools.install import PINS, PYPROJECT, ROOT, Stamp, environment, failure
 from tools.package import uv
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -171,10 +171,12 @@ def install() -> None:
     fill = uv("pip", "install", "--quiet", f"--python={python}", "--group=emulator")
     fill += [f"--constraint={PINS}"]
     for command in [fill] if python.exists() else [new, fill]:
-        if subprocess.run(command, cwd=ROOT).returncode != 0:
-            raise Stop(
+        if subprocess.run(command, cwd=ROOT, env=environment()).returncode != 0:
+            raise failure(
                 "The emulator could not be installed.",
-                "uv says it above: mostly the package index is out of reach.",
+                "uv",
+                "mostly the package index is out of reach, or hashes are required, which"
+                " tools/pins.txt does not have.",
                 "check the network (behind a proxy: HTTPS_PROXY), then again.",
             )
     stamp.write()

@@ -6,8 +6,11 @@ dependency groups may be named on the command line.
 """
 
 import hashlib
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.console import Stop, clear_errors, step
@@ -15,6 +18,12 @@ from tools.console import Stop, clear_errors, step
 ROOT = Path(__file__).parent.parent
 PYPROJECT = ROOT / "pyproject.toml"
 PINS = ROOT / "tools" / "pins.txt"
+
+# Settings of a person's own pip and uv that do not fit here: where to install, and how.
+NOT_OURS = {
+    *("PIP_DRY_RUN", "PIP_PREFIX", "PIP_PYTHON", "PIP_ROOT", "PIP_TARGET", "PIP_USER"),
+    *("UV_COMPILE_BYTECODE", "UV_ENV_FILE", "UV_PROJECT", "UV_WORKING_DIR"),
+}
 
 
 class Stamp:
@@ -44,6 +53,45 @@ def requirements() -> list[Path]:
     return sorted(ROOT.glob("tools/requirements-*.txt")) + sorted(ROOT.glob("requirements/*.txt"))
 
 
+def environment() -> dict[str, str]:
+    """The environment of pip and uv: index, proxy and policies as they are set here."""
+    kept = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+    return kept | {"PIP_USER": "0"}  # also where pip.conf says otherwise
+
+
+def failure(what: str, program: str, mostly: str, then: str) -> Stop:
+    """What to say when pip or uv could not install; ``mostly`` is the usual reason.
+
+    What is set on this machine may be the reason as well. It is named, but its value is not:
+    that may hold a password.
+    """
+    why = f"{program} says it above: {mostly}"
+    prefix = f"{program.upper()}_"
+    if obeyed := sorted(n for n in os.environ if n.startswith(prefix) and n not in NOT_OURS):
+        why += f" Or a setting stands in the way: {program} obeys {', '.join(obeyed)}."
+        then += " To try without one of your settings: env -u NAME in front of the command."
+    return Stop(what, why, then)
+
+
+@contextmanager
+def explain_files() -> Iterator[None]:
+    """Say in one message which file could not be read or written, and why.
+
+    Raises:
+        Stop: there is such a file.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Stop(
+            f"{error.filename or 'A file'}: {error.strerror or error}.",
+            "the project needs this path, and the system does not give it.",
+            "look what is there; git status tells what you have changed. What is in .build and"
+            " .tox can be deleted: it is made again. Then the same command again.",
+        ) from error
+
+
+@explain_files()
 def install(*groups: str) -> None:
     """Install everything, unless it was installed from the very same files.
 
@@ -61,11 +109,13 @@ def install(*groups: str) -> None:
     uv += [f"--python={sys.executable}", *(f"--requirement={file}" for file in files)]
     with step("Installing the tools"):
         for command in (pip, uv):
-            if subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode != 0:
-                raise Stop(
+            run = [sys.executable, "-m", *command]
+            if subprocess.run(run, cwd=ROOT, env=environment()).returncode != 0:
+                raise failure(
                     "The tools could not be installed.",
-                    f"{command[0]} says it above: mostly the package index is out of reach,"
-                    " or two pins contradict.",
+                    command[0],
+                    "mostly the package index is out of reach, two pins contradict, or hashes are"
+                    " required, which tools/pins.txt does not have.",
                     "check the network. Behind a proxy, set HTTPS_PROXY; with an index of your"
                     " own, PIP_INDEX_URL and UV_DEFAULT_INDEX. Then the same command again.",
                 )

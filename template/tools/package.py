@@ -8,7 +8,9 @@ never changes, and Lambda need not compare times, which a reproducible zip has n
 
 import argparse
 import importlib.util
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,17 +20,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.console import Stop, clear_errors, say, step
-from tools.install import ROOT, Stamp
+from tools.install import PYPROJECT, ROOT, Stamp, environment, explain_files, failure
+from tools.shipped import sort_out
 
 BUILD = ROOT / ".build"
 ZIP = BUILD / "service.zip"
 
-PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and Linux's
 ELF_MACHINES = {"arm64": 183, "x86_64": 62}  # e_machine in the ELF header
 
 # Files of an installed package that nothing reads at run time.
 NOT_AT_RUN_TIME = (
     ".lock",  # uv's own
+    "__pycache__/*",  # of other Pythons; ours comes later
     "*.pyi",
     "py.typed",
     "*.c",
@@ -75,11 +79,12 @@ def interpreter(version: str) -> str:
     Raises:
         Stop: there is none, and uv cannot fetch one.
     """
-    if version == THIS_MACHINE.version:
+    # Lambda's Python has the GIL, and cannot load what was built for one without ("t").
+    if version == THIS_MACHINE.version and "t" not in sys.abiflags:
         return sys.executable
-    where = ["-c", "import sys; print(sys.executable)"]
+    where = ["-I", "-c", "import sys; print(sys.executable); sys.exit('t' in sys.abiflags)"]
     # pyenv puts a python3.13 on PATH that works only when that version is chosen.
-    environ = os.environ | {"PYENV_VERSION": version}
+    environ = environment() | {"PYENV_VERSION": version}
     for command in (
         [f"python{version}", *where],
         [
@@ -124,19 +129,21 @@ def install(files: list[Path], to: Path, target: Target) -> None:
     Raises:
         Stop: uv could not; its own message is on the terminal.
     """
-    command = uv("pip", "install", "--quiet", f"--target={to}", f"--python={sys.executable}")
-    command += ["--only-binary=:all:", "--no-compile-bytecode"]
+    command = uv("pip", "install", "--quiet", f"--target={to}", f"--python={target.python}")
+    # Copies: what uv links to is gone when its cache is.
+    command += ["--only-binary=:all:", "--no-compile-bytecode", "--link-mode=copy"]
     command += [f"--python-version={target.version}"]
     if target.architecture:
-        command += [f"--python-platform={PLATFORMS[target.architecture]}"]
+        command += [f"--python-platform={MACHINES[target.architecture]}-manylinux_2_28"]
     command += [f"--requirement={file}" for file in files]
-    if subprocess.run(command, cwd=ROOT).returncode != 0:
+    if subprocess.run(command, cwd=ROOT, env=environment()).returncode != 0:
         platform = target.architecture or "this machine"
-        raise Stop(
+        raise failure(
             "The requirements of the service could not be installed.",
-            f"uv says it above: mostly a package with no wheel for Python {target.version} on"
-            f" {platform}, two pins that contradict, a file that has not the hash that is pinned,"
-            " or an index out of reach.",
+            "uv",
+            f"mostly a package with no wheel for Python {target.version} on {platform}, two pins"
+            " that contradict, a file that has not the hash that is pinned, or an index out of"
+            " reach.",
             "change the requirement in requirements/, or `architecture` in serverless.yml"
             " (x86_64 has the most wheels); or repair the network; then again.",
         )
@@ -148,7 +155,8 @@ def compile_modules(folder: Path, target: Target) -> None:
     Raises:
         Stop: a module is not valid Python.
     """
-    command = [target.python, "-m", "compileall", "-q", "-f"]
+    # -I: no PYTHON... variable of yours says how to compile, or where to put the result.
+    command = [target.python, "-I", "-m", "compileall", "-q", "-f"]
     command += [
         "--invalidation-mode=unchecked-hash",
         "-s",
@@ -164,14 +172,20 @@ def compile_modules(folder: Path, target: Target) -> None:
         )
 
 
+@explain_files()
 def libraries(target: Target) -> Path:
-    """The folder with all that the service imports, made anew when requirements change."""
+    """The folder with all that the service imports, made anew when requirements change.
+
+    Raises:
+        Stop: they could not be installed.
+    """
     files = sorted(ROOT.glob("requirements/*.txt"))
     folder = BUILD / f"libraries-{target.version}-{target.architecture or 'here'}"
-    if (stamp := Stamp(BUILD / f"{folder.name}.stamp", *files)).valid:
+    if (stamp := Stamp(BUILD / f"{folder.name}.stamp", *files)).valid and folder.exists():
         return folder
     stamp.remove()  # if this fails, an empty folder must not pass for a full one
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     if files:
         install(files, folder, target)
@@ -185,11 +199,23 @@ def libraries(target: Target) -> Path:
 
 
 def modules(target: Target) -> Path:
-    """The folder with the code of the service itself."""
+    """The folder with the code of the service itself.
+
+    Raises:
+        Stop: a file cannot be shipped, or a module is not valid Python.
+    """
     folder = BUILD / "modules"
-    shutil.rmtree(folder, ignore_errors=True)
-    without = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "service", folder / "service", ignore=without)
+    if folder.exists():
+        shutil.rmtree(folder)
+    files, left_out = sort_out(ROOT / "service")
+    for file in files:
+        to = folder / file.relative_to(ROOT)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, to)
+    if left_out:
+        names = ", ".join(repr(str(path.relative_to(ROOT))) for path in left_out[:5])
+        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        say(f"  not shipped: {names}{more} (see tools/shipped.py)")
     compile_modules(folder, target)
     return folder
 
@@ -205,7 +231,8 @@ def write_zip(to: Path, *folders: Path) -> None:
     with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, file in sorted(files.items()):
             entry = zipfile.ZipInfo(name)
-            entry.external_attr = 0o100644 << 16
+            executable = file.stat().st_mode & 0o100
+            entry.external_attr = (0o100755 if executable else 0o100644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, file.read_bytes())
 
@@ -214,29 +241,30 @@ def inspect(package: Path, target: Target) -> None:
     """Look into the zip for what would go wrong, or slowly, only after the deployment.
 
     Raises:
-        Stop: an extension module for another machine or Python, a compiled module that
-            Lambda would not use, or more MiB than ``[tool.package]`` allows.
+        Stop: an extension module for another machine or Python, a module that is not
+            compiled as Lambda needs it, or more MiB than ``[tool.package]`` allows.
     """
-    magic = subprocess.check_output(
-        [
-            target.python,
-            "-c",
-            "from importlib.util import *; print(MAGIC_NUMBER.hex())",
-        ],
-        text=True,
-    ).strip()
+    about = "import importlib.machinery as m, importlib.util as u, json, sys; print(json.dumps("
+    about += "[u.MAGIC_NUMBER.hex(), sys.implementation.cache_tag, m.EXTENSION_SUFFIXES]))"
+    answer = subprocess.check_output([target.python, "-I", "-c", about], text=True)
+    magic, tag, suffixes = json.loads(answer)
+    if target.architecture:
+        # The interpreter has the target's version, but runs on this machine.
+        suffixes = [f".{tag}-{MACHINES[target.architecture]}-linux-gnu.so", ".abi3.so", ".so"]
     with zipfile.ZipFile(package) as archive:
-        for name in archive.namelist():
-            head = archive.read(name)[:20]
-            if name.endswith(".so"):
-                inspect_extension(name, head, target)
+        names = archive.namelist()
+        modules = {compiled_name(name, tag): name for name in names if name.endswith(".py")}
+        for name in names:
+            if re.search(r"\.(so|pyd)[.\d]*$", name):
+                inspect_extension(name, archive.read(name), target, suffixes)
             if name.endswith(".pyc"):
-                inspect_compiled(name, head, magic)
+                inspect_compiled(name, archive.read(name), magic, modules)
+        for missing in sorted(modules.keys() - set(names)):
+            raise slow(f"{modules[missing]} is not compiled.")
     size = package.stat().st_size / 2**20
-    budget = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["package"]["max-mib"]
-    if size > budget:
+    if size > (budget := max_mib()):
         raise Stop(
-            f"The package has {size:.2f} MiB, over its budget of {budget} MiB.",
+            f"The package has {size:.2f} MiB, over its budget of {budget:g} MiB.",
             "each cold start pays for its size, and Lambda refuses 250 MiB unzipped.",
             "leave a requirement out (see requirements/), or raise max-mib under"
             " [tool.package] in pyproject.toml.",
@@ -244,34 +272,77 @@ def inspect(package: Path, target: Target) -> None:
     say(f"  {package.relative_to(ROOT)}: {size * 1024:,.0f} KiB")
 
 
-def inspect_extension(name: str, head: bytes, target: Target) -> None:
-    """Refuse an extension module that the target cannot load."""
-    machine = int.from_bytes(head[18:20], "little")
-    if target.architecture and machine != ELF_MACHINES[target.architecture]:
+def max_mib() -> float:
+    """The budget for the size of the package, from pyproject.toml.
+
+    Raises:
+        Stop: it is not there.
+    """
+    try:
+        return float(tomllib.loads(PYPROJECT.read_text("utf-8"))["tool"]["package"]["max-mib"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Stop(
+            "pyproject.toml does not say how large the package may be.",
+            f"there is no number max-mib under [tool.package] ({type(error).__name__}: {error}).",
+            "correct pyproject.toml; it needs the line [tool.package], and below it: max-mib = 5",
+        ) from None
+
+
+def inspect_extension(name: str, content: bytes, target: Target, suffixes: list[str]) -> None:
+    """Refuse machine code that the target cannot load."""
+    _, dot, rest = name.rpartition("/")[2].partition(".")
+    tagged = re.match(r"(cpython|cp\d|abi\d|pypy|graalpy)", rest) or rest.endswith("pyd")
+    if tagged and dot + rest not in suffixes:
+        raise Stop(
+            f"{name} is not built for Python {target.version} on"
+            f" {target.architecture or 'this machine'}.",
+            f"Python would pass it over. There it loads only what ends with {suffixes[0]}",
+            f"pin a version that has a wheel for Python {target.version}; if the file is your"
+            " own, build it for that.",
+        )
+    if not target.architecture:
+        return  # the emulator loads it, and will tell
+    elf = content[:4] == b"\x7fELF"
+    if not elf or int.from_bytes(content[18:20], "little") != ELF_MACHINES[target.architecture]:
         raise Stop(
             f"{name} is not built for {target.architecture}.",
             "it is machine code, and Lambda could not load it.",
             "pin a version that has a wheel for it, or change `architecture` in serverless.yml.",
         )
-    tag = f"cpython-{target.version.replace('.', '')}"
-    if "cpython-" in name and tag not in name:
+    if b"libc.musl-" in content:
         raise Stop(
-            f"{name} is not built for Python {target.version}.",
-            "an extension module fits one version of Python; Lambda could not load it.",
-            f"pin a version that has a wheel for Python {target.version}.",
+            f"{name} is built for another Linux.",
+            "it needs musl, the C library of Alpine; Lambda has glibc, and could not load it.",
+            "pin a version that has a wheel for manylinux; if the file is your own, build it"
+            " where there is glibc.",
         )
 
 
-def inspect_compiled(name: str, head: bytes, magic: str) -> None:
+def compiled_name(module: str, tag: str) -> str:
+    """Where Python looks for what it has compiled (PEP 3147)."""
+    folder, slash, file = module.rpartition("/")
+    return f"{folder}{slash}__pycache__/{file.removesuffix('.py')}.{tag}.pyc"
+
+
+def inspect_compiled(name: str, content: bytes, magic: str, modules: dict[str, str]) -> None:
     """Refuse a compiled module that Lambda would pass over (PEP 552)."""
-    if head[:4].hex() != magic or head[4] != UNCHECKED_HASH:
-        raise Stop(
-            f"{name} is stale.",
-            "Lambda would pass it over and compile its source at every cold start.",
-            f"rm -r {BUILD.name}, then again; if it came with a requirement, report it there.",
-        )
+    cached = "__pycache__/" in name  # elsewhere, a .pyc is itself the module
+    if content[:4].hex() != magic or (
+        cached and (content[4] != UNCHECKED_HASH or name not in modules)
+    ):
+        raise slow(f"{name} is stale.")
 
 
+def slow(what: str) -> Stop:
+    """What to say when Lambda would not find a module compiled."""
+    return Stop(
+        what,
+        "Lambda would compile the source at every cold start.",
+        f"rm -r {BUILD.name}, then again; if it came with a requirement, report it there.",
+    )
+
+
+@explain_files()
 def build(runtime: str, architecture: str) -> None:
     """Build and inspect the package.
 
@@ -289,7 +360,7 @@ def main() -> None:
     """Build for the runtime and architecture that serverless.yml names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runtime", required=True, metavar="python3.13")
-    parser.add_argument("--architecture", required=True, choices=PLATFORMS)
+    parser.add_argument("--architecture", required=True, choices=MACHINES)
     arguments = parser.parse_args()
     with clear_errors():
         build(arguments.runtime, arguments.architecture)
