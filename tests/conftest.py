@@ -155,23 +155,6 @@ def fresh(render: Render) -> Callable[[int], Project]:
     return fresh
 
 
-Linted = Callable[[int], Project]
-
-
-@pytest.fixture(scope="session")
-def linted(render: Render) -> Linted:
-    """Projects whose ``tox -e lint`` has passed; their environments are there to be used."""
-    made: dict[int, Project] = {}
-
-    def linted(stage: int) -> Project:
-        if stage not in made:
-            made[stage] = render(stage)
-            made[stage].tox("-e", "lint")
-        return made[stage]
-
-    return linted
-
-
 @pytest.fixture(scope="session")
 def linted(render: Render) -> Linted:
     """Projects whose ``tox -e lint`` has passed; their environments are there to be used."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from demo.snapshot import environment
-from tests.conftest import Linted, Project
+from tests.conftest import Project
 
 with_tools = pytest.mark.xdist_group("project")
 
@@ -238,7 +238,7 @@ def test_all_of_an_emulator_ends_and_its_folder_goes(
     else:
         assert starter.ends() == "runs\nended\n"
     wait_for(lambda: not list(temporary.iterdir()))
-    assert str(temporary) not in running_with_environments(bystander.process.pid)
+    wait_for(lambda: str(temporary) not in running_with_environments(bystander.process.pid))
     assert bystander.process.poll() is None
 
 
@@ -273,11 +273,9 @@ def test_what_cannot_go_is_said(project: Project, started: Run, tmp_path: Path) 
 
 
 @pytest.fixture
-def scooter(linted: Linted) -> Iterator[Project]:
-    project = linted(2)
-    project.run("git", "reset", "--hard", "--quiet")
-    yield project
-    (project.folder / "go").unlink(missing_ok=True)
+def scooter(scooter: Project) -> Iterator[Project]:
+    yield scooter
+    (scooter.folder / "go").unlink(missing_ok=True)
 
 
 def python(project: Project) -> Path:
