@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -439,7 +440,7 @@ def test_an_emulator_that_dies_is_reported_with_its_log(ready: Project, running:
     assert not (ready.folder / ".emulator.json").exists()
 
 
-@pytest.mark.parametrize("ending", ["terminal", "tox"])
+@pytest.mark.parametrize("ending", ["terminal", "tox", "all"])
 @pytest.mark.xdist_group("ready")
 def test_an_end_from_outside_leaves_nothing(
     ready: Project, running: Up, temporary: Path, ending: str
@@ -447,11 +448,14 @@ def test_an_end_from_outside_leaves_nothing(
     assert emulators(ready.folder)
     if ending == "terminal":
         os.killpg(running.process.pid, signal.SIGHUP)
+    elif ending == "all":
+        os.killpg(running.process.pid, signal.SIGKILL)  # tox and what it runs: nobody cleans up
     else:
         running.process.kill()  # it has no chance to tell what it has started
     running.process.wait(60)
     # tox is gone at once; what it ran takes a moment to clean up.
-    wait_for(lambda: not (ready.folder / ".emulator.json").exists())
+    if ending != "all":
+        wait_for(lambda: not (ready.folder / ".emulator.json").exists())
     wait_for(lambda: emulators(ready.folder) == [])
     wait_for(lambda: not list(temporary.glob("emulator-*")))
 
@@ -514,3 +518,20 @@ def test_a_health_check_of_another_process_is_not_mistaken_for_ours(ready: Proje
     assert "mistaken" not in said.stdout
     assert "has died" in said.stdout
     assert "in use" in said.stdout
+
+
+@pytest.mark.xdist_group("ready")
+def test_up_goes_on_when_the_tools_are_removed(ready: Project, running: Up) -> None:
+    """The last one with this project: what it takes is installed again."""
+    shutil.rmtree(ready.folder / ".tox", ignore_errors=True)
+    wait_for(lambda: "The folder .tox was removed." in running.output)
+    ready.edit("service/pricing.py", '"skateboard": 8_000', '"skateboard": 7_500')
+    said = ready.tox("-e", "deploy", "--", "--stage", "local")
+    assert "Installing the emulator" in said
+    python = str(ready.folder / ".tox/deploy/bin/python")  # one environment to install is enough
+    command = ("invoke", "--stage", "local", "--function", "quote", "--data", json.dumps(REQUEST))
+    said = ready.run(python, "-m", "tools.stack", *command).stdout
+    assert '"total": 15000' in said  # from a function that has just started
+    assert running.output.count("The folder .tox was removed.") == 1
+    running.stop()
+    assert "Stopped; nothing is left running." in running.output

@@ -16,9 +16,10 @@ SKATEBOARD = """
 docs/1-skateboard.md house_rules.py infra/index.js infra/quote.yml package-lock.json
 package.json pyproject.toml serverless.yml service/pricing.py service/quote.py
 tests/journey/conftest.py tests/journey/test_1_skateboard.py tests/unit/test_pricing.py
-tools/audit.py tools/check_stack.py tools/check_update.py tools/console.py
-tools/emulator.py tools/iam.py tools/install.py tools/ministack_guard.py tools/osls-plugin.js
-tools/osls.py tools/package.py tools/pins.txt tools/shipped.py tools/stack.py tools/up.py tox.ini
+tools/audit.py tools/check_stack.py tools/check_update.py tools/console.py tools/emulator.py
+tools/iam.py tools/install.py tools/keeper.py tools/lock.py tools/ministack_guard.py
+tools/osls-plugin.js tools/osls.py tools/package.py tools/pins.txt tools/shipped.py tools/stack.py
+tools/up.py tox.ini
 """
 SCOOTER = """
 docs/2-scooter.md infra/api.yml openapi/api.yml requirements/api.txt service/api.py
@@ -45,9 +46,9 @@ tools/users.py
 BROUGHT = (SKATEBOARD, SCOOTER, BICYCLE, MOTORCYCLE, CAR)
 FILES = {stage: set(" ".join(BROUGHT[:stage]).split()) for stage in STAGES}
 MOST_FILES = {
-    1: 36,
-    2: 47,
-    3: 60,
+    1: 37,
+    2: 49,
+    3: 62,
     4: 70,
     5: 80,
 }  # each costs every update time, and every reader a look

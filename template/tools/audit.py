@@ -12,6 +12,7 @@ from typing import Any
 
 from tools.console import Stop, clear_errors, say, step
 from tools.install import PINS, ROOT, requirements
+from tools.lock import held
 from tools.package import BUILD, ZIP
 
 SBOM = BUILD / "sbom.json"
@@ -146,7 +147,8 @@ def main() -> None:
     known, options = parser.parse_known_args()
     with clear_errors():
         if known.sbom:
-            write_sbom()
+            with held(BUILD.name):
+                write_sbom()
         else:
             audit(options)
 

@@ -15,10 +15,12 @@ import house_rules
 from tools import emulator, osls
 from tools.console import Stop, clear_errors, say, step
 from tools.install import ROOT
+from tools.lock import held, intact
 from tools.package import BUILD
 
 DEPLOYMENT = "dev"
 COMPILED = BUILD / "stack"
+LOCK = "the compiled stack"
 TEMPLATE = COMPILED / "cloudformation-template-update-stack.json"
 STATE = COMPILED / "serverless-state.json"
 
@@ -91,8 +93,9 @@ def check_house_rules(stack: house_rules.Stack) -> None:
 def main() -> None:
     """Compile, then check."""
     with clear_errors():
-        stack = compile_stack()
-        cfn_lint()
+        with held(LOCK), intact(BUILD):
+            stack = compile_stack()
+            cfn_lint()
         check_house_rules(stack)
 
 

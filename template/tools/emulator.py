@@ -6,11 +6,9 @@ else were installed there would hide that a package lacks something.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,16 +20,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from tools.console import Stop, step
+from tools.console import Stop, say, step
 from tools.install import PINS, PYPROJECT, ROOT, Stamp, environment, failure
+from tools.lock import held
 from tools.package import uv
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 HOME = ROOT / ".tox" / f"emulator-{VERSION}"
 GUARD = ROOT / "tools" / "ministack_guard.py"
+KEEPER = ROOT / "tools" / "keeper.py"
 
 # Where `tox -e up` leaves the address, for commands in other terminals.
 ADDRESS = ROOT / ".emulator.json"
+
+# Those that this very program runs.
+OWN: list["Emulator"] = []
 
 # An address of this machine where nothing can listen.
 NOWHERE = "http://127.0.0.1:9"
@@ -39,7 +42,6 @@ NOWHERE = "http://127.0.0.1:9"
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOG = "emulator.log"
 START_SECONDS = 60
-STOP_SECONDS = 10
 
 
 class Emulator:
@@ -103,18 +105,34 @@ def running(region: str, port: int | None = None) -> Iterator[Emulator]:
     for ending in ENDINGS:
         signal.signal(ending, interrupt_once)
     folder = Path(tempfile.mkdtemp(prefix="emulator-"))
-    process = None
-    try:
+    with kept(folder):
         with step("Starting the emulator"):
-            process = start(port, region, folder)
-            emulator = Emulator(process, port, folder)
+            emulator = Emulator(start(port, region, folder), port, folder)
             wait_until_ready(emulator)
-        yield emulator
+        OWN.append(emulator)
+        try:
+            yield emulator
+        finally:
+            OWN.remove(emulator)
+
+
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """End all that runs with this folder, and remove it: at the end, or when we are killed."""
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", KEEPER, folder],
+        stdin=subprocess.PIPE,  # its end is the sign
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is ours to handle
+    )
+    try:
+        yield
     finally:
         ignore_endings()
-        if process:
-            stop(process)
-        shutil.rmtree(folder, ignore_errors=True)
+        said, _ = keeper.communicate()
+        if said:
+            say(said)
 
 
 def interrupt_once(_signal: int, _frame: FrameType | None) -> None:
@@ -137,7 +155,7 @@ def start(port: int, region: str, folder: Path) -> subprocess.Popen[bytes]:
     with (folder / LOG).open("wb") as log:
         return subprocess.Popen(
             # -P: what lies beside the program is not on its path, and can hide no library.
-            [HOME / "bin" / "python", "-P", GUARD],
+            [python(), "-P", GUARD],
             # Nothing is inherited: it hands its environment on to the functions.
             env={
                 "PATH": f"{HOME / 'bin'}:/usr/bin:/bin",
@@ -158,28 +176,36 @@ def start(port: int, region: str, folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def python() -> Path:
+    """The Python of the emulator's own environment."""
+    return HOME / "bin" / "python"
+
+
 def install() -> None:
     """Bring the emulator's own environment up to date.
 
     Raises:
         Stop: uv could not.
     """
-    if (stamp := Stamp(HOME / ".installed", PYPROJECT, PINS)).valid:
-        return
-    python = HOME / "bin" / "python"
-    new = uv("venv", "--quiet", f"--python={sys.executable}", str(HOME))
-    fill = uv("pip", "install", "--quiet", f"--python={python}", "--group=emulator")
+    stamp = Stamp(HOME / ".installed", PYPROJECT, PINS)
+    # --clear: what is there may belong to a Python that is gone.
+    new = uv("venv", "--quiet", "--clear", f"--python={sys.executable}", str(HOME))
+    fill = uv("pip", "install", "--quiet", f"--python={python()}", "--group=emulator")
     fill += [f"--constraint={PINS}"]
-    for command in [fill] if python.exists() else [new, fill]:
-        if subprocess.run(command, cwd=ROOT, env=environment()).returncode != 0:
-            raise failure(
-                "The emulator could not be installed.",
-                "uv",
-                "mostly the package index is out of reach, or hashes are required, which"
-                " tools/pins.txt does not have.",
-                "check the network (behind a proxy: HTTPS_PROXY), then again.",
-            )
-    stamp.write()
+    with held("the environment of the emulator"):
+        if stamp.valid and python().exists():
+            return
+        with step("Installing the emulator"):
+            for command in [fill] if python().exists() else [new, fill]:
+                if subprocess.run(command, cwd=ROOT, env=environment()).returncode != 0:
+                    raise failure(
+                        "The emulator could not be installed.",
+                        "uv",
+                        "mostly the package index is out of reach, or hashes are required, which"
+                        " tools/pins.txt does not have.",
+                        "check the network (behind a proxy: HTTPS_PROXY), then again.",
+                    )
+        stamp.write()
 
 
 def free_port() -> int:
@@ -247,17 +273,6 @@ def health(endpoint: str) -> None:
     direct.open(f"{endpoint}/_ministack/health", timeout=2).close()
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the emulator with all that it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def address(output: str) -> str:
     """Where to call an API that AWS would serve at ``output``; all else stays as it is."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
@@ -274,34 +289,43 @@ def only_one() -> Iterator[None]:
     Raises:
         Stop: one is running.
     """
-    with ADDRESS.open("a") as file:
-        try:
-            # Unlike the file itself, the lock is gone with the program, however that ended.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            known = json.loads(ADDRESS.read_text() or "{}")
-            raise Stop(
-                "tox -e up is running for this project already"
-                f" ({known.get('endpoint', 'it is just starting')}).",
-                "there is one for each project, which commands in other terminals find.",
-                "tox -e deploy -- --stage local, to use it; or end it with Ctrl-C in its"
-                " terminal, then the same command again.",
-            ) from None
-        file.truncate(0)  # what a killed one has left
+
+    def busy() -> Stop:
+        endpoint = address_of_up().get("endpoint", "it is just starting")
+        return Stop(
+            f"tox -e up is running for this project already ({endpoint}).",
+            "there is one for each project, which commands in other terminals find.",
+            "tox -e deploy -- --stage local, to use it; or end it with Ctrl-C in its"
+            " terminal, then the same command again.",
+        )
+
+    with held("tox -e up", busy=busy):
+        ADDRESS.unlink(missing_ok=True)  # what a killed one has left
         try:
             yield
         finally:
             ADDRESS.unlink(missing_ok=True)
 
 
+def address_of_up() -> dict[str, str]:
+    """What ``tox -e up`` has written down for other terminals, if it has."""
+    with contextlib.suppress(OSError, ValueError):
+        known: dict[str, str] = json.loads(ADDRESS.read_text())
+        return known
+    return {}
+
+
 def reach_running() -> None:
     """Point the environment at the emulator that ``tox -e up`` runs in another terminal.
 
-    Where there is none but ``AWS_ENDPOINT_URL`` is set, that address is meant.
+    Where this very program runs one, that one is meant. Where there is none but
+    ``AWS_ENDPOINT_URL`` is set, that address is meant.
 
     Raises:
         Stop: there is none.
     """
+    if OWN:
+        return
     try:
         address = json.loads(ADDRESS.read_text())
         health(address["endpoint"])
@@ -313,4 +337,6 @@ def reach_running() -> None:
             "the deployment `local` is the one that `tox -e up` keeps in its terminal.",
             "tox -e up, and leave it running; then the same command again.",
         ) from None
+    if not python().exists():
+        install()  # somebody has removed .tox: no function could start any more
     point_environment_at(address["endpoint"], address["region"])

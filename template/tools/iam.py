@@ -17,9 +17,10 @@ import pytest
 import house_rules
 from house_rules import listed
 from tools import emulator, osls
-from tools.check_stack import compile_stack
+from tools.check_stack import LOCK, compile_stack
 from tools.console import Stop, clear_errors, say
 from tools.install import ROOT
+from tools.lock import held
 from tools.stack import Stack
 
 REMOVED, ELSEWHERE = "taken away", "given elsewhere"
@@ -218,7 +219,7 @@ def run_trials(changes: list[Change]) -> None:
         Stop: nobody noticed a change, or the trials could not be made.
     """
     region = osls.region("local")
-    with emulator.only_one(), emulator.running(region) as running:
+    with emulator.running(region) as running:
         emulator.point_environment_at(running.endpoint, region)
         stack = Stack("local")
         stack.deploy()
@@ -249,7 +250,8 @@ def run_trials(changes: list[Change]) -> None:
 def main() -> None:
     """List what is not tried, and try the rest."""
     with clear_errors():
-        compiled = compile_stack()
+        with held(LOCK):
+            compiled = compile_stack()
         own = [grant for grant in compiled.grants() if compiled.done_by_lambda(grant)]
         say("Lambda's own, not tried:")
         for grant in own:

@@ -7,13 +7,15 @@ dependency groups may be named on the command line.
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tools.console import Stop, clear_errors, step
+from tools.console import Stop, clear_errors, say, step
+from tools.lock import held
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = ROOT / "pyproject.toml"
@@ -35,9 +37,14 @@ class Stamp:
         self._digest = hashlib.sha256(b"\0".join(contents)).hexdigest()
 
     @property
+    def known(self) -> bool:
+        """Whether anything was installed."""
+        return self._file.exists()
+
+    @property
     def valid(self) -> bool:
         """Whether the installation was made from what the inputs hold now."""
-        return self._file.exists() and self._file.read_text() == self._digest
+        return self.known and self._file.read_text() == self._digest
 
     def remove(self) -> None:
         """Forget them: what was made from them is about to go."""
@@ -91,6 +98,18 @@ def explain_files() -> Iterator[None]:
         ) from error
 
 
+def moved() -> bool:
+    """Whether programs here would run another Python: somebody has moved or copied the folder.
+
+    The first line of a program such as pytest holds the full path of its Python.
+    """
+    with suppress(FileNotFoundError):
+        program = Path(sys.prefix, "bin", "pytest").read_text()
+        found = re.search("(/.*)/bin/python", program)
+        return found is not None and not Path(found[1]).samefile(sys.prefix)
+    return True
+
+
 @explain_files()
 def install(*groups: str) -> None:
     """Install everything, unless it was installed from the very same files.
@@ -100,26 +119,31 @@ def install(*groups: str) -> None:
     """
     files = requirements()
     stamp = Stamp(Path(sys.prefix, ".installed"), PYPROJECT, PINS, *files)
-    if stamp.valid:
-        return
     # pip brings uv, in the pinned version, and uv the rest: it is many times faster.
     pip = ["pip", "install", "--quiet", f"--constraint={PINS}", "uv"]
     uv = ["uv", "pip", "install", "--quiet", f"--constraint={PINS}"]
     uv += [f"--group={group}" for group in ("tools", *groups)]
     uv += [f"--python={sys.executable}", *(f"--requirement={file}" for file in files)]
-    with step("Installing the tools"):
-        for command in (pip, uv):
-            run = [sys.executable, "-m", *command]
-            if subprocess.run(run, cwd=ROOT, env=environment()).returncode != 0:
-                raise failure(
-                    "The tools could not be installed.",
-                    command[0],
-                    "mostly the package index is out of reach, two pins contradict, or hashes are"
-                    " required, which tools/pins.txt does not have.",
-                    "check the network. Behind a proxy, set HTTPS_PROXY; with an index of your"
-                    " own, PIP_INDEX_URL and UV_DEFAULT_INDEX. Then the same command again.",
-                )
-    stamp.write()
+    with held(f"the tools of {Path(sys.prefix).name}"):
+        again = stamp.known and moved()
+        if stamp.valid and not again:
+            return
+        if again:
+            say("This project was moved: its tools are installed again.")
+            uv += ["--reinstall", "--no-refresh"]
+        with step("Installing the tools"):
+            for command in (pip, uv):
+                run = [sys.executable, "-m", *command]
+                if subprocess.run(run, cwd=ROOT, env=environment()).returncode != 0:
+                    raise failure(
+                        "The tools could not be installed.",
+                        command[0],
+                        "mostly the package index is out of reach, two pins contradict, or hashes"
+                        " are required, which tools/pins.txt does not have.",
+                        "check the network. Behind a proxy, set HTTPS_PROXY; with an index of your"
+                        " own, PIP_INDEX_URL and UV_DEFAULT_INDEX. Then the same command again.",
+                    )
+        stamp.write()
 
 
 if __name__ == "__main__":

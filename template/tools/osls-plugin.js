@@ -1,19 +1,25 @@
-// What osls does not do by itself: it refuses what would go wrong in silence, builds the package
-// before it is uploaded, and keeps an address quiet that nobody can call. It also tells our tools
-// what it has made of serverless.yml, so that they need not read it themselves.
+// What osls does not do by itself: it refuses what would go wrong in silence, waits for others that
+// use the same files or the same stack, builds the package before it is uploaded, and keeps an
+// address quiet that nobody can call. It also tells our tools what it has made of serverless.yml, so
+// that they need not read it themselves.
 
-const { spawnSync } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const { writeFileSync } = require('node:fs');
 
+const PYTHON = process.env.PYTHON || 'python3';
 const DEFAULT_ARCHITECTURE = 'x86_64';
+
+const CHANGE_A_STACK = ['deploy', 'remove', 'rollback', 'rollback function'];
+const USE_THE_PACKAGE = ['package', 'deploy'];
 
 module.exports = class {
   constructor(serverless) {
     this.serverless = serverless;
     this.hooks = {
-      initialize: () => {
+      initialize: async () => {
         this.checkDeploymentName();
         this.tell();
+        await this.lock();
       },
       'before:deploy:function:initialize': () => this.refuseOneFunction(),
       'before:package:createDeploymentArtifacts': () => this.build(),
@@ -30,7 +36,7 @@ module.exports = class {
   }
 
   python(stdio, ...program) {
-    return spawnSync(process.env.PYTHON || 'python3', ['-m', ...program], {
+    return spawnSync(PYTHON, ['-m', ...program], {
       cwd: this.serverless.serviceDir,
       encoding: 'utf8',
       stdio,
@@ -64,6 +70,28 @@ module.exports = class {
         ' it cannot find the roles, which CloudFormation names.',
       'tox -e deploy -- --stage NAME, which takes as long and uploads only what has changed.',
     );
+  }
+
+  // tools/lock.py holds the locks until its standard input ends, as it does when osls ends.
+  async lock() {
+    const command = this.serverless.processedInput.commands.join(' ');
+    const provider = this.serverless.getProvider('aws');
+    const stack = `the stack ${provider.naming.getStackName()} in ${provider.getRegion()}`;
+    const locks = [];
+    if (CHANGE_A_STACK.includes(command)) locks.push(stack);
+    if (USE_THE_PACKAGE.includes(command)) locks.push('the package');
+    if (!locks.length) return;
+    const holder = spawn(PYTHON, ['-m', 'tools.lock', ...locks], {
+      cwd: this.serverless.serviceDir,
+      stdio: ['pipe', 'inherit', 'inherit', 'pipe'],
+    });
+    await new Promise((resolve, reject) => {
+      holder.once('error', reject);
+      holder.once('exit', () => reject(new Error('tools/lock.py has ended.')));
+      holder.stdio[3].once('data', resolve);
+    });
+    // None of these keeps osls from ending.
+    for (const each of [holder, holder.stdin, holder.stdio[3]]) each.unref();
   }
 
   build() {

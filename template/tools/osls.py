@@ -1,5 +1,6 @@
 """osls, the open Serverless Framework, in the version that package-lock.json pins."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 from tools import package
 from tools.console import Stop, clear_errors, step
 from tools.install import ROOT, Stamp
+from tools.lock import held
 
 OSLS = ROOT / "node_modules" / ".bin" / "osls"
 
@@ -67,9 +70,8 @@ def run(*arguments: str) -> Resolved | None:
     Raises:
         Stop: it failed; what osls says of it is on the terminal.
     """
-    install()
     if os.environ.get("AWS_ENDPOINT_URL"):
-        package.libraries(package.THIS_MACHINE)  # now, as osls runs without the proxy settings
+        package.prepare(package.THIS_MACHINE)  # now, as osls runs without the proxy settings
     done, resolved = _run(*arguments)
     if done.returncode != 0:
         raise Stop(
@@ -87,7 +89,6 @@ def resolve(deployment: str) -> Resolved:
     Raises:
         Stop: osls cannot tell.
     """
-    install()
     printing = ("print", "--path", "service", "--stage", deployment)
     done, resolved = _run(*printing, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if resolved:
@@ -132,11 +133,31 @@ def _run(
     *arguments: str, **options: Any
 ) -> tuple[subprocess.CompletedProcess[str], Resolved | None]:
     """Run osls, and read what tools/osls-plugin.js tells."""
-    with tempfile.TemporaryDirectory(prefix="osls-") as folder:
+    with installed(), tempfile.TemporaryDirectory(prefix="osls-") as folder:
         told = Path(folder, "resolved.json")
         environ = environment() | {"OSLS_TELLS_IN": str(told)}
         done = subprocess.run([OSLS, *arguments], cwd=ROOT, env=environ, **options)
         return done, Resolved(**json.loads(told.read_text("utf-8"))) if told.exists() else None
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[None]:
+    """Have osls installed, and let nobody install another one meanwhile.
+
+    Raises:
+        Stop: npm could not.
+    """
+    while True:
+        with held("node_modules", shared=True):
+            if stamp().valid:
+                yield
+                return
+        install()
+
+
+def stamp() -> Stamp:
+    """What tells whether osls is installed as package-lock.json has it."""
+    return Stamp(ROOT / "node_modules" / ".installed", ROOT / "package-lock.json")
 
 
 def install() -> None:
@@ -145,8 +166,6 @@ def install() -> None:
     Raises:
         Stop: npm could not.
     """
-    if (stamp := Stamp(ROOT / "node_modules" / ".installed", ROOT / "package-lock.json")).valid:
-        return
     npm = shutil.which("npm", path=environment()["PATH"])
     if npm is None:
         raise Stop(
@@ -154,17 +173,20 @@ def install() -> None:
             "osls is a Node.js program.",
             "use the tox environments (tox list), which bring Node.js along.",
         )
-    with step("Installing osls (about 100 MB, once for each project)"):
-        command = [npm, "ci", "--prefer-offline", "--loglevel=error"]
-        path = {"PATH": environment()["PATH"]}
-        if subprocess.run(command, cwd=ROOT, env=os.environ | path).returncode != 0:
-            raise Stop(
-                "osls could not be installed.",
-                "npm says it above: mostly the npm registry is out of reach, or"
-                " package-lock.json does not fit package.json.",
-                "check the network (behind a proxy: HTTPS_PROXY), or npm install; then again.",
-            )
-    stamp.write()
+    command = [npm, "ci", "--prefer-offline", "--loglevel=error"]
+    path = {"PATH": environment()["PATH"]}
+    with held("node_modules"):
+        if stamp().valid:
+            return
+        with step("Installing osls (about 100 MB, once for each project)"):
+            if subprocess.run(command, cwd=ROOT, env=os.environ | path).returncode != 0:
+                raise Stop(
+                    "osls could not be installed.",
+                    "npm says it above: mostly the npm registry is out of reach, or"
+                    " package-lock.json does not fit package.json.",
+                    "check the network (behind a proxy: HTTPS_PROXY), or npm install; then again.",
+                )
+        stamp().write()
 
 
 def environment() -> dict[str, str]:

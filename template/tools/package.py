@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from tools.console import Stop, clear_errors, say, step
 from tools.install import PYPROJECT, ROOT, Stamp, environment, explain_files, failure
+from tools.lock import held, intact
 from tools.shipped import sort_out
 
 BUILD = ROOT / ".build"
@@ -343,6 +344,13 @@ def slow(what: str) -> Stop:
 
 
 @explain_files()
+def prepare(target: Target) -> None:
+    """Fetch what the service imports, so that a build needs no network."""
+    with held(BUILD.name), intact(BUILD):
+        libraries(target)
+
+
+@explain_files()
 def build(runtime: str, architecture: str) -> None:
     """Build and inspect the package.
 
@@ -351,7 +359,11 @@ def build(runtime: str, architecture: str) -> None:
     """
     for_target = target(runtime, architecture)
     place = for_target.architecture or "this machine"
-    with step(f"Building the package for Python {for_target.version} on {place}"):
+    with (
+        held(BUILD.name),
+        intact(BUILD),
+        step(f"Building the package for Python {for_target.version} on {place}"),
+    ):
         write_zip(ZIP, libraries(for_target), modules(for_target))
         inspect(ZIP, for_target)
 

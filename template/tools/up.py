@@ -28,6 +28,7 @@ def follow_logs(stack: Stack, running: emulator.Emulator) -> None:
     seen: set[tuple[str, int, str]] = set()
     since: dict[str, int] = {}  # milliseconds
     gone = False
+    whole = True
     while running.alive:
         stack.resolved = remembered(stack.deployment) or stack.resolved
         # A function that is just being made or removed has no log group; and the emulator may be
@@ -45,6 +46,12 @@ def follow_logs(stack: Stack, running: emulator.Emulator) -> None:
                     if key not in seen:
                         seen.add(key)
                         say(f"{function} | {event['message'].rstrip()}")
+        if whole and not emulator.python().exists():
+            say()
+            say("The folder .tox was removed. What is stored here is still here, but no function")
+            say("can start. To mend it, in a second terminal:  tox -e deploy -- --stage local")
+            say()
+        whole = emulator.python().exists()
         if os.getppid() != started_by:
             raise KeyboardInterrupt
         time.sleep(POLL_SECONDS)
