@@ -1,15 +1,18 @@
 """Good answers are taken; bad ones, and steps that would lose something, are refused."""
 
+import re
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 
-from demo.snapshot import VERSION
+from demo.snapshot import ROOT, VERSION
 from tests.conftest import STAGES, Project, Render, copier, run
 
 CHARACTERS = "Use a-z, 0-9 and single dashes, with a letter first and no dash at the end."
 TOO_LONG = "Use at most 32 characters: AWS allows 64 for the names made from it."
+S3 = "Choose another name: S3 keeps amzn-s3 and sthree for itself."
 NO_NAME = "Choose another name: in YAML this word is no name."
 WORD = "Write at least one word."
 CONTROL = "Leave out tabs and other control characters: configuration files cannot hold them."
@@ -17,7 +20,11 @@ TAG_START = "Start with a letter or a digit."
 TAG = "Use letters, digits, spaces or .:/=+-@_ alone: AWS allows no others in a tag."
 TAG_TOO_LONG = "Use at most 64 characters: AWS allows no more in a tag."
 TAG_END = "Leave out the space at the end."
-REGION = "Write an AWS region, such as ap-northeast-1 or eu-central-1."
+TAG_OF_AWS = "Do not begin with aws: because AWS keeps it for its own tags."
+REGION = (
+    "Write an AWS region, such as ap-northeast-1 or eu-central-1. (If AWS has a new one that is"
+    " refused, take another, and write the new one in serverless.yml.)"
+)
 PYTHON = "Choose one of: 3.12, 3.13."
 STAGE = f"Choose a whole number from 1 to {STAGES[-1]}."
 
@@ -27,10 +34,14 @@ GOOD = [
     ("service_name", "quotes2-api"),
     ("service_name", "a" * 32),
     ("description", "🛹"),
+    ("service_name", "sthreeway"),
+    ("service_name", "aws-orders"),
     ("team", "7"),
+    ("team", "awsome:aws:x"),
     ("team", "車輪 Team/a.b:c=d+e-f@g_h"),
     ("team", "a" * 64),
     ("region", "us-gov-west-1"),
+    ("region", "eusc-de-east-1"),
     ("python_version", "3.12"),
 ]
 BAD = [
@@ -54,6 +65,9 @@ BAD = [
     ("service_name", "a" * 60, TOO_LONG),
     ("service_name", "null", NO_NAME),
     ("service_name", "on", NO_NAME),
+    ("service_name", "sthree", S3),
+    ("service_name", "sthree-configurator", S3),
+    ("service_name", "amzn-s3-demo-orders", S3),
     ("description", "", WORD),
     ("description", "  ", WORD),
     ("description", "a\tb", CONTROL),
@@ -65,7 +79,19 @@ BAD = [
     ("team", "a" * 65, TAG_TOO_LONG),
     ("team", "a${b}", TAG),
     ("team", "a\nb", TAG),
+    ("team", "aws:platform", TAG_OF_AWS),
+    ("team", "aWs:", TAG_OF_AWS),
     ("region", "tokyo", REGION),
+    ("region", "xx-nowhere-9", REGION),
+    ("region", "eu-centrl-1", REGION),
+    ("region", "eu-nowhere-1", REGION),
+    ("region", "us-norteast-1", REGION),
+    ("region", "us-central-north-1", REGION),
+    ("region", "us-east-1a", REGION),
+    ("region", "us-east-0", REGION),
+    ("region", "us-east", REGION),
+    ("region", "US-EAST-1", REGION),
+    ("region", "aws-global", REGION),
     ("region", "ap-northeast-1\n", REGION),
     ("python_version", "3.11", PYTHON),
     ("python_version", "4", PYTHON),
@@ -101,6 +127,19 @@ def test_an_answer_to_no_question_is_refused(
     name = data[-1].split("=")[0]
     assert f"{name} is refused: there is no such question. There are service_name," in said
     assert not (tmp_path / "project").exists()
+
+
+def test_every_region_of_aws_keeps_the_rule() -> None:
+    rules = (ROOT / "copier.yml").read_text("utf-8").split("\n---\n")[-1]
+    [pattern] = yaml.safe_load(rules)["rules"]["default"]["region"]
+    aws = boto3.Session()
+    regions = [
+        region
+        for partition in aws.get_available_partitions()
+        for region in aws.get_available_regions("lambda", partition)
+    ]
+    assert {"eu-central-1", "us-gov-west-1", "cn-north-1"} < set(regions)
+    assert [region for region in regions if not re.search(pattern, region)] == []
 
 
 def refused(*arguments: str | Path, cwd: Path) -> str:

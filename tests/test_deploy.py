@@ -20,6 +20,7 @@ import pytest
 from demo.snapshot import environment
 from demo.up import Up, up
 from tests.conftest import NOTHING, STAGES, Environ, Project, Render, emulators
+from tests.service import Service
 
 pytestmark = [pytest.mark.deploy, pytest.mark.usefixtures("nothing_left_behind")]
 
@@ -230,6 +231,11 @@ def test_the_ride_goes_on_from_stage_to_stage(render: Render) -> None:
             # Some are still in the queue when the next deployment comes.
             if stage - 1 in accepted:
                 accepted[stage - 1] += [order(url) for _ in range(20)]
+            if stage == 3:
+                assert "Error: vehicles-local has no queue." in redrive(project)
+            if stage == 5:
+                said = users(project, "add", "ann", PASSWORD)
+                assert "Error: vehicles-local has no users." in said
             url = deploy(project)
             assert post(f"{url}/quotes", REQUEST)["total"] == 15_000
             assert '"total": 15000' in invoke(project)
@@ -251,6 +257,9 @@ def test_the_ride_goes_on_from_stage_to_stage(render: Render) -> None:
         given = [orders_of_before(project, url, by) for by in given_at_once(project)]
         assert set(accepted[4]) <= set().union(*given)
         assert not set.intersection(*given)
+        service = Service(project, running)
+        complete_half_a_user(project, service)
+        redrive_too_early(project, service)
 
         said = project.tox("-e", "deploy", "--", "--stage", "local")
         assert "No changes to deploy" in said
@@ -295,6 +304,56 @@ def orders_of_before(project: Project, url: str, name: str) -> set[str]:
     with direct.open(request, timeout=30) as response:
         page = json.load(response)
     return {each["id"] for each in page["orders"]}
+
+
+def complete_half_a_user(project: Project, service: Service) -> None:
+    """Add a user whom an earlier try has left without a password, as without a network."""
+    user = {"UserPoolId": output(service, "UserPoolId"), "Username": "half@example.com"}
+    cognito = service.client("cognito-idp")
+    temporary = "Three-wheels-3"
+    cognito.admin_create_user(**user, TemporaryPassword=temporary, MessageAction="SUPPRESS")
+    said = users(project, "token", "half", f"--password={temporary}")
+    assert "Error: token half@example.com: NEW_PASSWORD_REQUIRED." in said
+    assert "Next: for a new password: add EMAIL." in said
+    # A password that is refused takes nobody away who was there before.
+    assert "Next: give a password" in users(project, "add", "half", "--password=short")
+    assert cognito.admin_get_user(**user)["UserStatus"] == "FORCE_CHANGE_PASSWORD"
+    sub = cognito.admin_get_user(**user)["UserAttributes"][0]["Value"]
+    assert f"half@example.com is user {sub}." in users(project, "add", "half", PASSWORD)
+    assert len(users(project, "token", "half", PASSWORD).split()) == 1
+    assert "Next: get a token" in users(project, "add", "half", PASSWORD)
+
+
+def redrive_too_early(project: Project, service: Service) -> None:
+    """Redrive, twice, what the worker still cannot fulfil: it is said where that is."""
+    dead = output(service, "OrdersDeadLetterQueueUrl")
+    service.client("sqs").send_message(QueueUrl=dead, MessageBody="no order")
+    first, second = redrive(project), redrive(project)
+    assert "Sent to the worker again: 1 message." in first
+    assert "Sent to the worker again: 0 messages." in second
+    assert "being tried, or waiting for the next try: 1" in second
+    assert "in the dead-letter queue: 0, and 0 that were just read" in second
+    assert "is tried 5 times, 12 s apart, and is then in the dead-letter queue again." in second
+    # What somebody has read, to look at it, cannot be sent for a while.
+    service.client("sqs").send_message(QueueUrl=dead, MessageBody="no order")
+    service.client("sqs").receive_message(QueueUrl=dead)
+    third = redrive(project)
+    assert "Sent to the worker again: 0 messages." in third
+    assert "in the dead-letter queue: 0, and 1 that were just read" in third
+
+
+def redrive(project: Project) -> str:
+    """What ``tools/redrive.py`` says."""
+    command = ("-m", "tools.redrive", "--stage", "local")
+    return project.tox("-qqe", "python", "--", *command, check=False)
+
+
+def output(service: Service, name: str) -> str:
+    """An output of the stack, as it is deployed now."""
+    found = service.client("cloudformation").describe_stacks(StackName="vehicles-local")
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Stacks"][0]["Outputs"]}
+    value: str = outputs[name]
+    return value
 
 
 def order(url: str) -> str:

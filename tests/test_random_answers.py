@@ -32,7 +32,7 @@ TAME = {
     "service_name": "tame-service",
     "description": "Tame words.",
     "team": "tame team",
-    "region": "xx-tame-1",
+    "region": "af-northwest-9",
     "python_version": "3.12",
 }
 QUOTED = {"service_name", "team", "region", "python_version"}  # in what osls reads
@@ -90,7 +90,9 @@ other = st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.lists(
 service_name = st.from_regex(r"[a-z][a-z0-9]{0,9}(-[a-z0-9]{1,5}){0,3}", fullmatch=True)
 description = st.lists(st.sampled_from(LOADED) | st.text(max_size=4), min_size=1, max_size=6)
 team = st.from_regex(r"\w[\w .:/=+@-]{0,63}", fullmatch=True)
-region = st.from_regex(r"[a-z]{2}(-[a-z]{1,9}){1,2}-[1-9]", fullmatch=True)
+region = st.from_regex(
+    r"(af|eu|us-gov|us-isob)-(central|(north|south)?(east|west))-[1-9]", fullmatch=True
+)
 
 
 def documents() -> Iterator[Any]:

@@ -23,6 +23,7 @@ tools/up.py tox.ini
 """
 SCOOTER = """
 docs/2-scooter.md infra/api.yml openapi/api.yml requirements/api.txt service/api.py
+service/discovery.py
 service/http.py service/routes/quotes.py tests/journey/fixtures/api.py
 tests/journey/test_2_scooter.py tests/unit/test_api.py tools/openapi.py
 tools/requirements-openapi.txt
@@ -47,8 +48,8 @@ BROUGHT = (SKATEBOARD, SCOOTER, BICYCLE, MOTORCYCLE, CAR)
 FILES = {stage: set(" ".join(BROUGHT[:stage]).split()) for stage in STAGES}
 MOST_FILES = {
     1: 37,
-    2: 49,
-    3: 62,
+    2: 50,
+    3: 63,
     4: 70,
     5: 80,
 }  # each costs every update time, and every reader a look

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import threading
+import urllib.parse
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("supply")
 def first(render: Render) -> tuple[Project, str]:
     """A project at stage 2 whose ``tox -e audit`` has run, and what that said."""
     project = render(2)
-    with advisories(osls="low") as address:
+    with advisories(npm={"osls": {"GHSA-2": "low"}}) as address:
         return project, project.tox("-e", "audit", environ=asking(project, address))
 
 
@@ -31,13 +33,16 @@ def project(first: tuple[Project, str]) -> Project:
     return first[0]
 
 
+NONE: Mapping[str, Mapping[str, str]] = {}
+
+
 @contextlib.contextmanager
-def advisories(*, flask: str = "", osls: str = "") -> Iterator[str]:
-    """The address of a database of advisories, as osv.dev and npm have it; about nothing else.
+def advisories(*, flask: str = "", npm: Mapping[str, Mapping[str, str]] = NONE) -> Iterator[str]:
+    """Serve a database of advisories, as osv.dev and npm do, and give its address.
 
     Args:
         flask: The id of an advisory about Flask.
-        osls: How severe one about osls is.
+        npm: By package of npm, the ids of its advisories, each with its severity.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,11 +51,12 @@ def advisories(*, flask: str = "", osls: str = "") -> Iterator[str]:
             if self.path == "/v1/query":
                 self.answer(osv(json.loads(body)["package"]["name"]))
             else:
-                self.answer(npm())
+                self.answer({name: of_npm(found) for name, found in npm.items()})
 
         def do_GET(self) -> None:
-            """Tell npm of the versions of osls."""
-            self.answer({"name": "osls", "versions": {"4.3.1": {"version": "4.3.1"}}})
+            """Tell npm which versions of a package there are."""
+            name = urllib.parse.unquote(self.path[1:])
+            self.answer({"name": name, "versions": {"1.0.0": {"name": name, "version": "1.0.0"}}})
 
         def answer(self, document: object) -> None:
             self.send_response(200)
@@ -67,9 +73,17 @@ def advisories(*, flask: str = "", osls: str = "") -> Iterator[str]:
         found = {"id": flask, "summary": "Bad.", "affected": [affected]}
         return {"vulns": [found]} if flask and name == "flask" else {}
 
-    def npm() -> object:
-        found = {"id": 1, "url": "https://example.com/1", "title": "Bad.", "severity": osls}
-        return {"osls": [found | {"vulnerable_versions": "<99"}]} if osls else {}
+    def of_npm(found: Mapping[str, str]) -> list[object]:
+        where = "https://github.com/advisories"
+        return [
+            {
+                "id": int(one.removeprefix("GHSA-")),
+                "url": f"{where}/{one}",
+                "severity": severity,
+                "vulnerable_versions": "<99",
+            }
+            for one, severity in found.items()
+        ]
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -92,17 +106,88 @@ def test_nothing_serious_is_said(first: tuple[Project, str]) -> None:
     assert "No pinned package is known to be vulnerable." in first[1]
 
 
+SERIOUS = {
+    "osls": {"GHSA-2": "high", "GHSA-3": "moderate"},
+    "js-yaml": {"GHSA-4": "critical", "GHSA-5": "high"},
+    "semver": {"GHSA-4": "critical"},
+}
+
+
 def test_what_is_vulnerable_is_named_with_its_file_and_what_to_do(project: Project) -> None:
-    with advisories(flask="GHSA-1", osls="high") as address:
-        said = project.tox("-e", "audit", environ=asking(project, address), check=False)
+    with advisories(flask="GHSA-1", npm=SERIOUS) as address:
+        # A person's own settings, with which npm would find nothing.
+        blind = {"NPM_CONFIG_OMIT": "dev", "NPM_CONFIG_OFFLINE": "true", "NODE_ENV": "production"}
+        environ = asking(project, address) | blind | {"NPM_CONFIG_PACKAGE_LOCK": "false"}
+        said = project.tox("-e", "audit", environ=environ, check=False)
         assert re.search(r"flask \S+ \(requirements/api.txt\): GHSA-1, mended in 99.0", said)
-        assert "osls (npm): high" in said
-        assert "Error: Known vulnerabilities: 2." in said
+        assert re.findall(r"(\S+) \(npm\): (\S+), (\w+)", said) == [
+            ("js-yaml", "GHSA-4", "critical"),
+            ("js-yaml", "GHSA-5", "high"),
+            ("osls", "GHSA-2", "high"),
+            ("semver", "GHSA-4", "critical"),
+        ]
+        assert "Error: Known vulnerabilities: 5." in said
+        assert "tox -e audit -- --ignore-vuln ID" in said
         assert said.count("Next:") == 1
 
-        ignoring = ("-e", "audit", "--", "--ignore-vuln", "GHSA-1")
-        said = project.tox(*ignoring, environ=asking(project, address), check=False)
+        ignoring = [f"--ignore-vuln={one}" for one in ("GHSA-1", "GHSA-4", "GHSA-5")]
+        said = project.tox("-e", "audit", "--", *ignoring, environ=environ, check=False)
+        assert re.findall(r"\): (GHSA-\d)", said) == ["GHSA-2"]
         assert "Error: Known vulnerabilities: 1." in said
+
+        ignoring += ["--ignore-vuln", "GHSA-2"]
+        said = project.tox("-e", "audit", "--", *ignoring, environ=environ)
+        assert "No pinned package is known to be vulnerable." in said
+
+
+NPM = """
+import sys
+from tools.audit import vulnerable_npm
+from tools.console import clear_errors
+with clear_errors():
+    print(vulnerable_npm(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        ("", "nothing was said"),
+        ("<html>\nProxy\n</html>", "</html>"),
+        ("null", "null"),
+        ("[]", "[]"),
+        ("{}", "{}"),
+        ('{"vulnerabilities": []}', "{"),
+        ('{"vulnerabilities": ', "{"),
+        ('{"message": "No way.", "error": {"summary": ""}}', "No way."),
+        ('{"error": {"summary": "No lock file."}}', "No lock file."),
+        ("\\377\\376", "\ufffd"),
+    ],
+)
+def test_npm_that_does_not_answer_is_said(
+    project: Project, tmp_path: Path, printed: str, reason: str
+) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text(f"#!/bin/sh\nprintf '{printed}'\n")
+    npm.chmod(0o755)
+    said = ask_npm(project, f"{tmp_path}:/usr/bin:/bin")
+    assert f"Error: There is no answer about package-lock.json: {reason}" in said
+    assert "Next: check the network" in said
+
+
+def test_without_npm_it_is_said_how_to_get_it(project: Project, tmp_path: Path) -> None:
+    said = ask_npm(project, str(tmp_path))
+    assert "Error: npm is not on this machine." in said
+    assert "Next: tox -e audit" in said
+
+
+def ask_npm(project: Project, path: str) -> str:
+    """What is said of what a program called npm, in this PATH, answers."""
+    python = str(project.folder / ".tox/audit/bin/python")
+    done = project.run(python, "-c", NPM, check=False, environ={"PATH": path})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    return done.stdout
 
 
 @pytest.mark.parametrize(("reached", "file"), [("osv", "package-lock.json"), ("npm", "tools/")])

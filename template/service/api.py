@@ -1,13 +1,11 @@
 """The Lambda function ``api``: Flask behind API Gateway's HTTP API."""
 
-import importlib
-import pkgutil
 from typing import Any
 
 import serverless_wsgi  # type: ignore[import-untyped]
 from flask import Flask
 
-from service import http, routes
+from service import discovery, http
 
 MAX_BODY_BYTES = 16 * 1024
 
@@ -19,7 +17,7 @@ def create_app() -> Flask:
     """Make the application, with the routes of every module in ``service/routes``.
 
     Raises:
-        RuntimeError: a module there does not define ``attach(app)``.
+        RuntimeError: a module there cannot be imported, or does not define ``attach(app)``.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -28,11 +26,8 @@ def create_app() -> Flask:
     http.answer_with_problems(app)
     http.set_headers(app)
     app.add_url_rule("/health", view_func=get_health, methods=["GET"])
-    for name in sorted(module.name for module in pkgutil.iter_modules(routes.__path__)):
-        module = importlib.import_module(f"service.routes.{name}")
-        if not callable(getattr(module, "attach", None)):
-            raise RuntimeError(f"service/routes/{name}.py must define attach(app)")
-        module.attach(app)
+    for attach in discovery.find("routes", "attach", "app"):
+        attach(app)
     return app
 
 

@@ -1,9 +1,6 @@
 """The Lambda function ``worker``: fulfils the orders in the queue, one by one."""
 
-import importlib
-import pkgutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -16,9 +13,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from service import orders
-
-STEPS_FOLDER = Path(__file__).parent / "fulfilment"
+from service import discovery, orders
 
 Step = Callable[[orders.Order], None]
 
@@ -29,24 +24,8 @@ class OutOfTimeError(Exception):
     """There is no time left to begin another order."""
 
 
-def find_steps() -> list[Step]:
-    """What is done for each order: ``fulfil(order)`` of every module in the folder.
-
-    SQS may deliver a message twice: a step that is repeated must do no harm.
-
-    Raises:
-        RuntimeError: a module there does not define it.
-    """
-    steps = []
-    for name in sorted(module.name for module in pkgutil.iter_modules([str(STEPS_FOLDER)])):
-        module = importlib.import_module(f"service.fulfilment.{name}")
-        if not callable(getattr(module, "fulfil", None)):
-            raise RuntimeError(f"service/fulfilment/{name}.py must define fulfil(order)")
-        steps.append(module.fulfil)
-    return steps
-
-
-STEPS = find_steps()
+# What is done for each order. SQS may deliver a message twice: a repeated step must do no harm.
+STEPS: list[Step] = discovery.find("fulfilment", "fulfil", "order")
 
 
 def fulfil(record: SQSRecord) -> None:

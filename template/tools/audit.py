@@ -8,7 +8,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from tools.console import Stop, clear_errors, say, step
 from tools.install import PINS, ROOT, requirements
@@ -20,11 +20,15 @@ SBOM = BUILD / "sbom.json"
 # osls stays on the machines of those who deploy: what is minor there may wait for its next release.
 SERIOUS = {"high", "critical"}
 
+Answer = TypeVar("Answer")
+
 AGAIN = "check the network (behind a proxy: HTTPS_PROXY); then again: tox -e audit"
 
 
-def audit(options: list[str]) -> None:
-    """Ask about every pinned package; ``options`` are pip-audit's own.
+def audit(ignored: list[str], options: list[str]) -> None:
+    """Ask about every pinned package, but not about the ``ignored`` advisories.
+
+    Other ``options`` are those of pip-audit.
 
     Raises:
         Stop: one is known to be vulnerable, or there was no answer.
@@ -32,8 +36,8 @@ def audit(options: list[str]) -> None:
     found = []
     with step("Asking osv.dev about the Python packages, and npm about osls"):
         for file in [*requirements(), PINS]:
-            found += vulnerable_python(file, options)
-        found += vulnerable_npm()
+            found += vulnerable_python(file, ignored, options)
+        found += vulnerable_npm(ignored)
     for each in found:
         say(f"  {each}")
     if found:
@@ -46,8 +50,8 @@ def audit(options: list[str]) -> None:
     say("No pinned package is known to be vulnerable.")
 
 
-def vulnerable_python(file: Path, options: list[str]) -> list[str]:
-    """The vulnerable packages in a file with pins, each with its advisory and what mends it.
+def vulnerable_python(file: Path, ignored: list[str], options: list[str]) -> list[str]:
+    """List the vulnerable packages in a file with pins, with each advisory and what mends it.
 
     Raises:
         Stop: there was no answer.
@@ -56,18 +60,9 @@ def vulnerable_python(file: Path, options: list[str]) -> list[str]:
     command = ["pip_audit", "--disable-pip", "--no-deps", "--strict", "--format=json"]
     # A mirror of PyPI may have no advisories, which would look as if there were none.
     command += ["--vulnerability-service=osv", "--progress-spinner=off", f"--requirement={file}"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command, *options], cwd=ROOT, capture_output=True, text=True
-    )
-    try:
-        packages = json.loads(done.stdout)["dependencies"]
-    except ValueError:
-        last = (done.stderr.strip() or "nothing was said").splitlines()[-1]
-        raise Stop(
-            f"There is no answer about {file.relative_to(ROOT)}: {last}",
-            "osv.dev is out of reach, or a line of the file is no exact version.",
-            AGAIN,
-        ) from None
+    command += [f"--ignore-vuln={advisory}" for advisory in ignored]
+    why = "osv.dev is out of reach, or a line of the file is no exact version."
+    packages = ask([sys.executable, "-m", *command, *options], file, "dependencies", list, why)
     return [
         f"{package['name']} {package['version']} ({file.relative_to(ROOT)}): {one['id']},"
         f" mended in {', '.join(one['fix_versions']) or 'no version yet'}"
@@ -76,27 +71,52 @@ def vulnerable_python(file: Path, options: list[str]) -> list[str]:
     ]
 
 
-def vulnerable_npm() -> list[str]:
-    """The seriously vulnerable packages in package-lock.json.
+def vulnerable_npm(ignored: list[str]) -> list[str]:
+    """List the seriously vulnerable packages in package-lock.json, with each advisory.
 
     Raises:
         Stop: there was no answer.
     """
-    npm = shutil.which("npm") or "npm"
-    command = [npm, "audit", "--json", "--loglevel=silent"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    if "vulnerabilities" not in answer:
+    npm = shutil.which("npm")
+    if npm is None:
         raise Stop(
-            f"There is no answer about package-lock.json: {answer.get('message', done.stdout)}",
-            "the npm registry is out of reach, or, as a mirror, knows no advisories.",
-            AGAIN,
+            "npm is not on this machine.",
+            "npm asks about osls, and what that needs.",
+            "tox -e audit, which brings npm along.",
         )
-    return [
-        f"{name} (npm): {package['severity']}"
-        for name, package in answer["vulnerabilities"].items()
-        if package["severity"] in SERIOUS
-    ]
+    command = [npm, "audit", "--json", "--loglevel=silent"]
+    # A person's own settings may say otherwise: then npm finds nothing, and says so.
+    command += ["--package-lock", "--package-lock-only", "--offline=false"]
+    command += ["--include=dev", "--include=optional", "--include=peer"]
+    why = "the npm registry is out of reach, or, as a mirror, knows no advisories."
+    found = []
+    for package in ask(command, ROOT / "package-lock.json", "vulnerabilities", dict, why).values():
+        for advisory in package["via"]:
+            if isinstance(advisory, str):
+                continue  # the name of another package, which has its own entry
+            number = str(advisory["source"])
+            name = advisory.get("url", number).rpartition("/")[2]
+            if advisory["severity"] in SERIOUS and not {name, number} & set(ignored):
+                found.append(f"{package['name']} (npm): {name}, {advisory['severity']}")
+    return found
+
+
+def ask(command: list[str], file: Path, key: str, kind: type[Answer], why: str) -> Answer:
+    """Ask a program about a file, and return what is at a key of its JSON.
+
+    Raises:
+        Stop: there was no such answer; ``why`` tells the usual reason.
+    """
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
+    last = (done.stderr.strip() or done.stdout.strip() or "nothing was said").splitlines()[-1]
+    try:
+        answer = json.loads(done.stdout)
+        if isinstance(found := answer.get(key), kind):
+            return found
+        last = answer.get("message") or answer["error"]["summary"]  # of npm
+    except (ValueError, LookupError, AttributeError, TypeError):
+        pass
+    raise Stop(f"There is no answer about {file.relative_to(ROOT)}: {last}", why, AGAIN)
 
 
 def write_sbom() -> None:
@@ -144,13 +164,20 @@ def main() -> None:
     """Audit, or with ``--sbom`` write the list."""
     parser = argparse.ArgumentParser(prog="tox -e audit --", description=__doc__)
     parser.add_argument("--sbom", action="store_true", help="write the list: tox -e sbom")
+    parser.add_argument(
+        "--ignore-vuln",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="an advisory that does not concern you; may be given several times",
+    )
     known, options = parser.parse_known_args()
     with clear_errors():
         if known.sbom:
             with held(BUILD.name):
                 write_sbom()
         else:
-            audit(options)
+            audit(known.ignore_vuln, options)
 
 
 if __name__ == "__main__":

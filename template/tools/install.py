@@ -55,9 +55,29 @@ class Stamp:
         self._file.write_text(self._digest)
 
 
+def pieces(folder: str, *suffixes: str) -> list[Path]:
+    """List the files of a folder that have one of these suffixes, in the order of their names.
+
+    Raises:
+        Stop: a name is nearly right, or there is no file behind it.
+    """
+    # Windows likes to add .txt. A hidden file, such as .#own.yml, is an editor's.
+    alike = re.compile(rf"[^.].*({'|'.join(map(re.escape, suffixes))})(\.txt)?", re.I | re.S)
+    found = [path for path in sorted((ROOT / folder).glob("*")) if alike.fullmatch(path.name)]
+    for path in found:
+        if path.suffix not in suffixes or not path.is_file():
+            raise Stop(
+                f"{path.relative_to(ROOT)} cannot be read.",
+                f"a piece there is a file whose name ends in {suffixes[0]}, in small letters.",
+                "rename it, or move it to another folder; then the same command again.",
+            )
+    return found
+
+
 def requirements() -> list[Path]:
     """The files with pins of single pieces."""
-    return sorted(ROOT.glob("tools/requirements-*.txt")) + sorted(ROOT.glob("requirements/*.txt"))
+    tools = [file for file in pieces("tools", ".txt") if file.name.startswith("requirements-")]
+    return tools + pieces("requirements", ".txt")
 
 
 def environment() -> dict[str, str]:

@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.console import Stop, clear_errors, say, step
-from tools.install import PYPROJECT, ROOT, Stamp, environment, explain_files, failure
+from tools.install import (
+    PYPROJECT,
+    ROOT,
+    Stamp,
+    environment,
+    explain_files,
+    failure,
+    pieces,
+)
 from tools.lock import held, intact
 from tools.shipped import sort_out
 
@@ -180,7 +188,7 @@ def libraries(target: Target) -> Path:
     Raises:
         Stop: they could not be installed.
     """
-    files = sorted(ROOT.glob("requirements/*.txt"))
+    files = pieces("requirements", ".txt")
     folder = BUILD / f"libraries-{target.version}-{target.architecture or 'here'}"
     if (stamp := Stamp(BUILD / f"{folder.name}.stamp", *files)).valid and folder.exists():
         return folder

@@ -1,6 +1,7 @@
 """Users of a deployment: add one, get a token, give somebody the orders that were everybody's."""
 
 import argparse
+from contextlib import suppress
 from getpass import getpass
 
 from botocore.exceptions import ClientError
@@ -22,28 +23,38 @@ NEXT = {
 def add(stack: Stack, email: str, password: str) -> str:
     """Add a user, and give the id (the claim ``sub``, and the owner of orders).
 
+    It takes two calls. A user whom the second one never reached, because the network was gone, say,
+    has no password yet: to add the same user again sets it.
+
     Raises:
-        UsernameExistsException: there is one with this address.
+        UsernameExistsException: there is one with this address, who has a password.
         InvalidPasswordException: the password is too simple.
     """
     cognito, pool = stack.client("cognito-idp"), stack.outputs()["UserPoolId"]
-    user = cognito.admin_create_user(
-        UserPoolId=pool,
-        Username=email,
-        UserAttributes=[
-            {"Name": "email", "Value": email},
-            {"Name": "email_verified", "Value": "true"},
-        ],
-        MessageAction="SUPPRESS",  # no e-mail
-    )["User"]
+    user = {"UserPoolId": pool, "Username": email}
+    added = True
     try:
-        cognito.admin_set_user_password(
-            UserPoolId=pool, Username=email, Password=password, Permanent=True
-        )
+        attributes = cognito.admin_create_user(
+            **user,
+            UserAttributes=[
+                {"Name": "email", "Value": email},
+                {"Name": "email_verified", "Value": "true"},
+            ],
+            MessageAction="SUPPRESS",  # no e-mail
+        )["User"]["Attributes"]
+    except cognito.exceptions.UsernameExistsException:
+        found = cognito.admin_get_user(**user)
+        if found["UserStatus"] != "FORCE_CHANGE_PASSWORD":
+            raise
+        added, attributes = False, found["UserAttributes"]
+    try:
+        cognito.admin_set_user_password(**user, Password=password, Permanent=True)
     except ClientError:
-        remove(stack, email)  # nobody could sign in, and the address would be taken
+        if added:
+            with suppress(ClientError):  # what counts is why there is no password
+                remove(stack, email)
         raise
-    return user_id(user["Attributes"])
+    return user_id(attributes)
 
 
 def remove(stack: Stack, email: str) -> None:
@@ -62,6 +73,7 @@ def token(stack: Stack, email: str, password: str, kind: str = "AccessToken") ->
 
     Raises:
         NotAuthorizedException: there is no such user, or the password is another one.
+        Stop: the password is not enough.
     """
     outputs = stack.outputs()
     answer = stack.client("cognito-idp").admin_initiate_auth(
@@ -70,6 +82,14 @@ def token(stack: Stack, email: str, password: str, kind: str = "AccessToken") ->
         AuthFlow="ADMIN_USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": email, "PASSWORD": password},
     )
+    if challenge := answer.get("ChallengeName"):
+        raise Stop(
+            f"token {email}: {challenge}.",
+            "to sign in, this user needs more than a password: to choose a new one"
+            " (NEW_PASSWORD_REQUIRED), or a second factor.",
+            "for a new password: add EMAIL. With a second factor: sign in through an application"
+            " that can ask for it, or take the factor away from this user in Cognito.",
+        )
     found: str = answer["AuthenticationResult"][kind]
     return found
 
@@ -121,6 +141,12 @@ def main() -> None:
         reach(asked.stage)
         stack = Stack(asked.stage)
         stack.check_deployed()
+        if "UserPoolId" not in stack.outputs():
+            raise Stop(
+                f"{stack.name} has no users.",
+                "what runs there was deployed before the project had any.",
+                f"tox -e deploy -- --stage {asked.stage}; then the same command again.",
+            )
         try:
             password = asked.password or ("" if asked.what == "give" else getpass())
             if asked.what == "add":

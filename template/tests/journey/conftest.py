@@ -13,6 +13,7 @@ import pytest
 
 from tools import emulator, osls
 from tools.console import Stop, aws_errors_explained
+from tools.install import pieces
 from tools.stack import Stack, check_credentials
 
 running = pytest.StashKey[emulator.Emulator]()
@@ -33,7 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--stack"):
         # Until the emulator runs, AWS is nowhere: no test may reach a real account.
         emulator.point_environment_at(emulator.NOWHERE)
-    for file in sorted(Path(__file__).parent.glob("fixtures/*.py")):
+    with one_message():
+        files = pieces("tests/journey/fixtures", ".py")
+    for file in files:
         spec = spec_from_file_location(f"journey_fixtures_{file.stem}", file)
         assert spec is not None
         assert spec.loader is not None

@@ -1,13 +1,17 @@
 """The HTTP API, called in this process."""
 
 import logging
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from service import api, routes
+from service import api, discovery
 from service.pricing import PRICES
 
 
@@ -110,11 +114,26 @@ def test_an_unexpected_error_is_logged_and_not_told(
 
 
 def test_a_module_without_attach_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "boats.py").write_text("")
-    monkeypatch.setattr(routes, "__path__", [str(tmp_path)])
-    with pytest.raises(RuntimeError, match=r"service/routes/boats.py must define attach"):
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes/boats.py").touch()
+    monkeypatch.setattr(discovery, "SERVICE", tmp_path)
+    monkeypatch.setitem(sys.modules, "service.routes.boats", ModuleType("boats"))
+    with pytest.raises(RuntimeError, match=r"service/routes/boats.py must define attach\(app\)"):
+        api.create_app()
+
+
+@pytest.mark.parametrize("name", ["boats.PY", "fast.boats.py", "boats/row.py"])
+def test_a_module_that_cannot_be_imported_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    module = tmp_path / "routes" / name
+    module.parent.mkdir(parents=True)
+    module.touch()
+    monkeypatch.setattr(discovery, "SERVICE", tmp_path)
+    shown = re.escape(f"service/routes/{name.split('/')[0]} cannot be imported")
+    with pytest.raises(RuntimeError, match=shown):
         api.create_app()
 
 

@@ -1,8 +1,6 @@
 """Orders: accepted in this process, read from messages, and fulfilled in batches."""
 
 import json
-import re
-import sys
 import uuid
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -204,13 +202,3 @@ def test_each_step_gets_the_order_and_its_error_is_reported(steps: list[worker.S
     steps += [done.append, fail]
     assert failed(batch(json.dumps(ORDER))) == ["0"]
     assert done == [ORDER]
-
-
-def test_a_module_without_fulfil_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    (tmp_path / "boats.py").write_text("")
-    monkeypatch.setattr(worker, "STEPS_FOLDER", tmp_path)
-    monkeypatch.setitem(sys.modules, "service.fulfilment.boats", SimpleNamespace())
-    with pytest.raises(RuntimeError, match=re.escape("service/fulfilment/boats.py must define")):
-        worker.find_steps()
