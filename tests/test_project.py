@@ -12,7 +12,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
+from demo.snapshot import ROOT
 from tests.conftest import STAGES, Linted, Project, compiled_stack, load
 
 pytestmark = pytest.mark.xdist_group("project")
@@ -640,6 +642,17 @@ def test_python_can_import_what_the_tools_do(scooter: Project) -> None:
     scooter.tox("-qqe", "python", "--", "-m", "tools.openapi")
     said = scooter.tox("-qqe", "python", "--", "-m", "tools.openapi")
     assert json.loads(said)["paths"].keys() == {"/health", "/quotes"}
+
+
+def test_the_regions_to_choose_from_are_those_of_osls(linted: Linted) -> None:
+    osls = (linted(1).folder / "node_modules/osls/lib/plugins/aws/provider.js").read_text()
+    [listed] = re.findall(r"\n            region: \{\s+enum: \[(.*?)\]", osls, re.DOTALL)
+    regions = re.findall(r"'(.*?)'", listed)
+    rules = (ROOT / "copier.yml").read_text("utf-8").split("\n---\n")[-1]
+    [pattern] = yaml.safe_load(rules)["rules"]["default"]["region"]
+    assert len(regions) > 30
+    assert [region for region in regions if not re.search(pattern, region)] == []
+    assert not re.search(pattern, "eusc-de-east-1")  # as long as osls refuses it
 
 
 def test_settings_agree_with_each_other(linted: Linted) -> None:
