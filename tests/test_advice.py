@@ -182,7 +182,7 @@ def test_another_name_is_another_service_to_aws(fresh: Fresh, tmp_path: Path, st
     renamed = (*STEP[:-1], "--data=service_name=rides", "--data=region=eu-central-1")
     said = copier(*renamed, cwd=project.folder)
     assert "vehicles in ap-northeast-1 is now rides in eu-central-1" in said
-    new = ["functions of other names", "another address", "an empty queue", "an empty table"]
+    new = ["functions of its own", "another address", "an empty queue", "an empty table"]
     assert ", ".join([*new, "no users"][:stage]) + "." in said
     assert [word for word in new if word in said] == new[:stage]
     project.commit()
