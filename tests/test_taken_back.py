@@ -4,6 +4,7 @@ Copier runs git with the person's own settings, passes over the exit code of `gi
 what it prints as UTF-8. So an update can take changes back, and end well.
 """
 
+import os
 import re
 import shutil
 import sys
@@ -76,7 +77,7 @@ def lost(lossy: Project, tmp_path: Path) -> Project:
 
 def bring_back(project: Project, said: str) -> None:
     """Type what the check suggests."""
-    commands = re.findall(r"^    (git checkout .*)$", said, re.MULTILINE)
+    commands = re.findall(r"^    (git (?:checkout|stash push) .*)$", said, re.MULTILINE)
     assert commands
     for command in commands:
         project.run("sh", "-ec", command)
@@ -152,6 +153,38 @@ def test_the_hook_refuses_to_commit_it(lost: Project) -> None:
     assert f"{PRICING}: lines are gone" in done.stdout
 
 
+def test_what_is_brought_back_is_not_lost_either(project: Project) -> None:
+    """Before the commit, most such changes are new ones of their owner's."""
+    project.advance(2)
+    project.edit(PRICING, "7_500", "7_000")
+    bring_back(project, check(project))
+    assert "7_500" in (project.folder / PRICING).read_text()
+    project.run("git", "stash", "pop")
+    assert "7_000" in (project.folder / PRICING).read_text()
+
+
+def test_a_change_that_the_hook_finds_in_a_step_is_committed_by_itself(project: Project) -> None:
+    project.run(sys.executable, "tools/check_update.py", "--install")
+    project.advance(2)
+    project.edit(PRICING, "7_500", "7_000")
+    project.run("git", "add", "--all")
+    done = project.run("git", "commit", "--message=step", check=False)
+    assert done.returncode != 0
+    [command] = re.findall(r"(git commit -m 'My change' -- FILE)", done.stdout)
+    project.run("sh", "-ec", command.replace("FILE", PRICING))
+    project.run("git", "commit", "--message=step")
+    assert check(project) == ""
+
+
+def test_a_step_that_is_taken_back_is_no_loss(project: Project) -> None:
+    project.advance(2)
+    project.commit()
+    project.run("git", "revert", "--no-commit", "HEAD")
+    assert check(project) == ""
+    project.commit()
+    assert check(project) == ""
+
+
 def test_changes_of_ones_own_after_a_step_are_ones_own(project: Project) -> None:
     project.run(sys.executable, "tools/check_update.py", "--install")
     project.advance(2)
@@ -188,6 +221,10 @@ def test_what_is_committed_with_a_step_can_be_kept(project: Project) -> None:
     [command] = re.findall(r"(git commit --allow-empty -m 'Keep FILE')", said)
     project.run("sh", "-ec", command.replace("FILE", PRICING))
     assert check(project) == ""
+    message = f"All in one (#1)\n\n* step\n\n* Keep {PRICING}\n"  # squashed on the web
+    project.run("git", "reset", "--soft", "HEAD~2")
+    project.run("git", "commit", f"--message={message}")
+    assert check(project) == ""
 
 
 def test_another_answer_may_change_files(project: Project) -> None:
@@ -223,6 +260,32 @@ def test_it_works_in_a_folder_of_a_repository_and_with_another_answers_file(
     bring_back(project, said)
     assert "7_500" in (project.folder / PRICING).read_text()
     assert check(project) == ""
+
+
+def test_the_check_speaks_where_names_cannot_be_printed(project: Project) -> None:
+    project.write("価格.md", "<<<<<<< before updating\n")
+    said = check(project, environ={"PYTHONIOENCODING": "ascii"})
+    assert "\\u4fa1\\u683c.md, line 1" in said
+
+
+def test_a_gitignore_is_not_needed(project: Project) -> None:
+    (project.folder / ".gitignore").write_bytes("価格\n".encode("shift-jis"))
+    assert check(project) == ""
+    (project.folder / ".gitignore").unlink()
+    assert check(project) == ""
+
+
+def test_an_old_python_can_run_it(project: Project) -> None:
+    """git programs with a window find the system's own Python."""
+    roots = [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")]
+    found = [each for root in roots for each in root.glob("versions/3.9*/bin/python3")]
+    if not found:
+        pytest.skip("there is no Python 3.9 here")
+    project.advance(2)
+    project.edit(PRICING, "7_500", "7_000")
+    done = project.run(str(found[0]), "tools/check_update.py", check=False)
+    assert f"{PRICING}: changed" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 # --- Every setting and every encoding that was tried
@@ -308,6 +371,7 @@ CASES = {
             "apply.whitespace=error-all",
             "apply.whitespace=fix",
             "apply.whitespace=nowarn",
+            "blame.ignoreRevsFile=nowhere",
             "color.ui=always",
             "commit.cleanup=scissors",
             "commit.gpgSign=true",
@@ -328,14 +392,18 @@ CASES = {
             "diff.interHunkContext=99",
             "diff.mnemonicPrefix=true",
             "diff.noprefix=true",
+            "diff.orderFile=nowhere",
             "diff.renames=copies",
             "diff.suppressBlankEmpty=true",
             "diff.wsErrorHighlight=all",
             "feature.manyFiles=true",
+            "grep.fullName=true",
+            "grep.patternType=perl",
             "i18n.commitEncoding=Shift_JIS",
             "i18n.logOutputEncoding=Shift_JIS",
             "init.defaultBranch=trunk",
             "init.defaultObjectFormat=sha256",
+            "log.showSignature=true",
             "merge.conflictStyle=diff3",
             "merge.conflictStyle=zdiff3",
             "safe.bareRepository=explicit",
@@ -375,6 +443,7 @@ CASES = {
 SAMPLE = {
     "apply.whitespace=fix",
     "core.excludesFile: *.md",
+    "submodule.recurse=true",
     "core.attributesFile: *.md -diff",
     "a section in Shift_JIS",
     "a folder in place of a file",
@@ -417,6 +486,7 @@ def test_a_step_keeps_all_changes_or_they_are_named(
         said = check(project, environ=environ)
         named = set(re.findall(r"^  (\S.*): (?:changed|lines are gone)", said, re.MULTILINE))
         assert named == changed, (moment, said)
+        assert bool(said) == bool(changed), said
         project.commit()
     how = f"taken back in {len(changed)} of 3 files, and named" if changed else "kept"
     publish("merges.md", "settings", name, how)
@@ -519,6 +589,35 @@ def test_a_conflict_is_told_of_once(released: Released) -> None:
         re.sub(r"<{7}.*\n((?:.*\n)*?)={7}\n(?:.*\n)*?>{7}.*\n", r"\1", text)
     )
     project.commit()
+    assert check(project) == ""
+
+
+@pytest.mark.parametrize("settled", ["7_900", "8_500"])
+def test_a_conflict_may_be_settled_in_any_way(released: Released, settled: str) -> None:
+    project = released.project
+    release(released.releases, PRICING, '"skateboard": 8_000', '"skateboard": 8_500')
+    copier(*RELEASE, cwd=project.folder)
+    text = (project.folder / PRICING).read_text()
+    mixed = re.sub(r"<{7}(?:.*\n)*?>{7}.*\n", f'    "skateboard": {settled},\n', text)
+    (project.folder / PRICING).write_text(mixed)
+    project.run("git", "add", "--all")
+    assert check(project) == ""
+    project.commit()
+    assert check(project) == ""
+
+
+def test_a_project_that_has_moved_in_its_repository_is_known(
+    released: Released, tmp_path: Path
+) -> None:
+    whole = Project(tmp_path)
+    project = released.project
+    (project.folder / ".git").rename(tmp_path / ".git")
+    shutil.rmtree(tmp_path / "home", ignore_errors=True)
+    project.write("../.gitignore", "/template/\n")
+    whole.run("git", "add", "--all")
+    whole.run("git", "commit", "--quiet", "--message=into a folder")
+    release(released.releases, "README.md.jinja", "## Run it", "## How to run it")
+    copier(*RELEASE, cwd=project.folder)
     assert check(project) == ""
 
 

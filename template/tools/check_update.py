@@ -4,6 +4,8 @@
 ``python3 tools/check_update.py --install`` lets git run it before each commit, too.
 """
 
+from __future__ import annotations  # git may run this with an older Python than tox does
+
 import itertools
 import os
 import re
@@ -41,6 +43,12 @@ CONFLICT = re.compile(
 )
 FENCED = re.compile(rb"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?^ {0,3}\1[ \r]*$", re.MULTILINE | re.DOTALL)
 STAGE = re.compile(rb"^(stage|was): .*\n", re.MULTILINE)  # in the answers file
+# Settings of whoever runs this do not change what git answers.
+NO_SETTINGS = (
+    *("color.ui=never", "grep.patternType=basic", "grep.fullName=false", "submodule.recurse=false"),
+    *("blame.ignoreRevsFile=", "log.showSignature=false", f"diff.orderFile={os.devnull}"),
+)
+GIT = ["git", *(word for setting in NO_SETTINGS for word in ("-c", setting))]
 DIFF = ("diff", "--name-only", "-z", "--relative", "--no-renames", "--ignore-submodules=all")
 
 UNDO = "git reset . && git stash push --include-untracked ."
@@ -55,7 +63,7 @@ def git(*arguments: str, given: bytes = b"") -> bytes:
     """
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=ROOT, env=ENVIRON, input=given, capture_output=True
+            [*GIT, *arguments], cwd=ROOT, env=ENVIRON, input=given, capture_output=True
         )
     except FileNotFoundError:
         return b""
@@ -86,22 +94,34 @@ def quoted(name: str) -> str:
 def unfinished() -> Iterator[str]:
     """Find what waits for a decision, such as ``README.md, line 12``."""
     unmerged = set(names("ls-files", "-z", "--unmerged"))
-    met = unmerged | set(names("ls-files", "-z", "--resolve-undo"))
     ours = [".", ":(exclude,attr:conflict-marker-size=32)"]
     ours += [f":(exclude,literal){name}" for name in untracked() if not is_small(name)]
     found = [names("grep", "-Ilz", "-e", "^[<>]\\{7\\} ", *where, "--", *ours) for where in WHERE]
     for name in sorted({*unmerged, *itertools.chain(*found)}):
         text = version("" if IN_HOOK else None, name)
-        if name.endswith(".md") and name not in met:  # a fence shows an example
+        if name.endswith(".md") and name not in in_conflict():  # a fence shows an example
             text = FENCED.sub(lambda fenced: b"\n" * fenced[0].count(b"\n"), text)
         lines = [text.count(b"\n", 0, mark.start()) + 1 for mark in CONFLICT.finditer(text)]
         yield from (f"{shown(name)}, line {line}" for line in lines)
         if name in unmerged and not lines:
             yield f"{shown(name)}: no marks are in it; if it is right: git add {quoted(name)}"
-    for name in names("ls-files", "-z"):  # many people let git ignore *.rej
-        rejected = ROOT / f"{name}.rej"
-        if rejected.is_file() and b"(rejected hunks)" in rejected.read_bytes().split(b"\n")[0]:
-            yield f"{shown(name)}.rej: what could not be put into {shown(name)}"
+    for name in filter(is_rejected, names("ls-files", "-z")):
+        yield f"{shown(name)}.rej: what could not be put into {shown(name)}"
+
+
+def is_rejected(name: str) -> bool:
+    """Return whether git could not put all of an update into a file."""
+    rejected = ROOT / f"{name}.rej"  # many people let git ignore these
+    return rejected.is_file() and b"(rejected hunks)" in rejected.read_bytes().split(b"\n")[0]
+
+
+def in_conflict() -> set[str]:
+    """Return the files that had a conflict since the last commit."""
+    return {
+        name
+        for kind in ("unmerged", "resolve-undo")
+        for name in names("ls-files", "-z", f"--{kind}")
+    }
 
 
 def untracked() -> list[str]:
@@ -154,13 +174,32 @@ def taken_back() -> Iterator[str]:
         former = version(update.before, answers) if update else b""
         if not update or not former:
             continue
-        is_step = STAGE.sub(b"", former) == STAGE.sub(b"", version(update.now, answers))
-        found = by_step(update) if is_step else by_release(update, answers)
+        latter = version(update.now, answers)
+        if STAGE.sub(b"", former) != STAGE.sub(b"", latter):
+            found = by_release(update, answers)
+        elif stage(former) < stage(latter):
+            found = by_step(update)
+        else:
+            continue  # the way back, by git revert
         later = names(*DIFF, update.now) if update.now else []
         log = git("log", "--format=%B", f"{update.before}..HEAD").decode(errors="replace")
         for name, why in found:
-            if name not in {answers, *later} and f"Keep {shown(name)}" not in log.splitlines():
-                yield f"{shown(name)}: {why}\n    git checkout {update.before} -- {quoted(name)}"
+            kept = rf"^\W*Keep {re.escape(shown(name))}\s*$"  # a merge on the web adds a star
+            if name not in {answers, *later} and not re.search(kept, log, re.MULTILINE):
+                yield f"{shown(name)}: {why}\n    {bring_back(update, name)}"
+
+
+def stage(answers: bytes) -> int:
+    """Return the stage in an answers file; 0 if there is none."""
+    found = re.search(rb"^stage: (\d+)", answers, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def bring_back(update: Update, name: str) -> str:
+    """Return the command that brings a file back; as long as it can be undone, so that it is."""
+    if update.now or not (ROOT / name).is_file():
+        return f"git checkout {update.before} -- {quoted(name)}"
+    return f"git stash push -- {quoted(name)}"
 
 
 def by_step(update: Update) -> Iterator[tuple[str, str]]:
@@ -170,8 +209,7 @@ def by_step(update: Update) -> Iterator[tuple[str, str]]:
     more lines is one of these, unless it is as it was once before.
     """
     if update.now is None:
-        open_changes = {*names(*DIFF)} - {*names("ls-files", "-z", "--unmerged")}
-        for name in sorted(open_changes & {*update.files()}):
+        for name in sorted({*names(*DIFF)} & {*update.files()} - in_conflict()):
             yield name, "changed, but a step only adds files"
         return
     for name in update.files():
@@ -183,29 +221,43 @@ def by_step(update: Update) -> Iterator[tuple[str, str]]:
 
 
 def by_release(update: Update, answers: str) -> Iterator[tuple[str, str]]:
-    """Find the files that have lost lines of yours: lines that no update has brought."""
-    updates = git("log", "--format=%H", update.before, "--", answers).split()
-    for name in update.files():
-        now = version(update.now, name).splitlines()
-        gone, commit = [], b""
+    """Find the files that have lost lines of yours: lines that no update has brought.
+
+    Who settles a conflict may drop some. After the commit git no longer tells where one was: then
+    a file counts if it is gone, or has lost all of them, and what they had replaced is back.
+    """
+    updates = git("log", "--follow", "--format=%H", update.before, "--", answers).split()
+    for name in sorted({*update.files()} - (set() if update.now else in_conflict())):
+        now = lines(update.now, name)
+        mine, commit = [], b""
         for line in git("blame", "--line-porcelain", update.before, "--", name).split(b"\n"):
             if begins := re.match(rb"([0-9a-f]{40,64}) \d+ \d+", line):
                 commit = begins[1]
-            elif line.startswith(b"\t") and line.strip() and commit not in updates:
-                gone += [line[1:]] if line[1:].rstrip(b"\r") not in now else []
-        if gone and not (ROOT / f"{name}.rej").exists():
-            example = gone[0].decode(errors="replace").strip()
+            elif line.startswith(b"\t") and commit not in updates:
+                mine.append(line[1:].strip())
+        gone = [line for line in mine if line and line not in now]
+        if update.now and now:
+            replaced = lines(os.fsdecode(updates[0]), name) - lines(update.before, name)
+            if any(line in now for line in mine if line) or (replaced and not replaced & now):
+                continue
+        if gone and not is_rejected(name):
+            example = gone[0].decode(errors="replace")
             yield name, f"lines of yours are gone, such as: {example}{moved_to(update, name)}"
+
+
+def lines(at: str | None, name: str) -> set[bytes]:
+    """Return the lines of a file, without blanks around them, and without empty ones."""
+    return {line.strip() for line in version(at, name).split(b"\n")} - {b""}
 
 
 def moved_to(update: Update, name: str) -> str:
     """Return a hint at the new file that has most lines of a file that is gone, if there is one."""
     if version(update.now, name):
         return ""
-    was = set(version(update.before, name).splitlines())
+    was = lines(update.before, name)
     here = [other for other in untracked() if is_small(other)] if update.now is None else []
     for other in [*update.files("A"), *here]:
-        if 2 * len(was & set(version(update.now, other).splitlines())) > len(was):
+        if 2 * len(was & lines(update.now, other)) > len(was):
             return f"\n    most of its text is now in {shown(other)}: put your lines there, too"
     return ""
 
@@ -216,15 +268,15 @@ def hidden() -> Iterator[str]:
     .gitignore lists after ``!`` what belongs to the project. Only a rule that hides the folder of
     the whole project, in a larger repository for instance, is stronger.
     """
-    rules = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-    ours = [f":(glob){rule[2:]}" for rule in rules if re.fullmatch("!/.*[^/]", rule)]
+    rules = version(None, ".gitignore").splitlines()
+    ours = [f":(glob){os.fsdecode(rule[2:])}" for rule in rules if re.fullmatch(b"!/.*[^/]", rule)]
     there = git("ls-files", "-z", "--cached", "--others", "--", *ours) if ours else b""
-    found = git("check-ignore", "-z", "--verbose", "--no-index", "--stdin", given=there).split(
-        b"\0"
-    )
-    for file, line, rule, name in zip(*[iter(map(os.fsdecode, found))] * 4, strict=False):
+    asked = ("check-ignore", "-z", "--verbose", "--no-index", "--stdin")
+    fields = [shown(os.fsdecode(field)) for field in git(*asked, given=there).split(b"\0")]
+    for start in range(0, len(fields) - 3, 4):
+        file, line, rule, name = fields[start : start + 4]
         if not rule.startswith("!"):
-            yield f"{shown(name)} ({shown(file)}, line {line}: {shown(rule)})"
+            yield f"{name} ({file}, line {line}: {rule})"
 
 
 def check() -> None:
@@ -250,11 +302,12 @@ def check() -> None:
         say("\n".join(f"  {place}" for place in found))
         raise Stop(
             f"The last update has changed files of yours: {len(found)}, listed above.",
-            "git could not put your changes back. The reason is mostly a git setting of your own"
-            " (apply.whitespace, core.excludesFile), or a file that is not UTF-8.",
-            "the command below a file brings it back as it was. If you have changed it yourself"
-            " since, commit that by itself: git add FILE && git commit -m 'My change'. If that is"
-            " committed with the update already: git commit --allow-empty -m 'Keep FILE'",
+            "an update must keep your changes. Either git could not put them back (because of a"
+            " setting of yours, such as apply.whitespace, or a file that is not UTF-8), or you have"
+            " changed these files yourself since.",
+            "to have a file back as it was, type the command below it (git stash pop undoes a"
+            " stash). If the change is yours, commit it by itself: git commit -m 'My change' -- FILE. If it"
+            " is committed with the update already: git commit --allow-empty -m 'Keep FILE'",
         )
     if found := list(hidden()):
         say("\n".join(f"  {place}" for place in found))

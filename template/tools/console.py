@@ -1,5 +1,8 @@
 """What the tools say to the person at the terminal."""
 
+from __future__ import annotations  # tools/check_update.py may run with an older Python
+
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -93,7 +96,7 @@ def is_bad_setting(error: Exception) -> bool:
     """Whether botocore has stumbled over a setting, such as ``AWS_MAX_ATTEMPTS=many``."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     modules = [str(frame.f_globals.get("__name__")) for frame in frames]
-    return isinstance(error, OSError | ValueError) and any(
+    return isinstance(error, (OSError, ValueError)) and any(
         module.startswith("botocore.") for module in modules
     )
 
@@ -101,6 +104,9 @@ def is_bad_setting(error: Exception) -> bool:
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """End the program with the message, not the traceback, of a ``Stop`` or a Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not every terminal can show every name
+            stream.reconfigure(errors="backslashreplace")
     try:
         with aws_errors_explained():
             yield

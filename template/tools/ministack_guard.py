@@ -1,13 +1,14 @@
 """Run the emulator so that no web page can drive it.
 
-The emulator runs code for everybody who can send it a request, and a page that is open in a
-browser can send requests to this machine, too. So three headers are looked at before the emulator
-sees a request, on every port that it opens. A browser sets them, and a page cannot change them:
+The emulator runs code for everybody who can reach it. A page that is open in a browser on this
+machine can reach it, too. So this program looks at some headers before the emulator sees a request,
+on every port that it opens. A browser sets them, and a page cannot change them:
 
 - ``Host`` must name this machine. Otherwise somebody's own domain name leads here (DNS rebinding).
 - ``Origin``, if there is one, must be the address that the request goes to.
 - ``Sec-Fetch-Site``, if there is one, must be ``same-origin``, or ``none``: a person typed the
-  address (W3C, "Fetch Metadata Request Headers").
+  address (W3C, "Fetch Metadata Request Headers"). A browser that sends neither of the two is too
+  old to tell where a request comes from. It is known by its ``User-Agent``.
 
 A web front end may call the deployed API that names it in ``CorsConfiguration``, and nothing else.
 If the API lets every origin in (``*``), the front end must still be served from this machine.
@@ -74,6 +75,8 @@ def reason_to_refuse(scope: Message) -> str | None:
     sites = values(b"sec-fetch-site")
     if not {*sites} <= {"none", "same-origin"}:
         return f"it comes from a web page (Sec-Fetch-Site: {', '.join(sites)!a})"
+    if not origins and not sites and any("Mozilla/" in each for each in values(b"user-agent")):
+        return "it may come from a web page: this browser does not tell (Sec-Fetch-Site is missing)"
     return None
 
 
