@@ -49,5 +49,5 @@ def snapshot(folder: Path) -> None:
             shutil.copy(ROOT / name, folder / name)
     git("init", "--quiet", cwd=folder)
     git("add", "--all", cwd=folder)
-    git("commit", "--quiet", "--message=template", cwd=folder)
+    git("commit", "--quiet", "--allow-empty", "--message=template", cwd=folder)
     git("tag", VERSION, cwd=folder)
