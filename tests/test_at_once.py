@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -141,6 +143,45 @@ def test_some_hold_a_lock_together(project: Project, started: Run) -> None:
     writer.says("has it")
 
 
+def test_no_program_is_named_that_no_longer_runs(project: Project, started: Run) -> None:
+    """One of those who hold the lock together has ended; one that held it before, too."""
+    readers = [started(project, *holding("the map", ", shared=True")) for _ in range(2)]
+    for reader in readers:
+        reader.says("has it")
+    for reader in readers:
+        started(project, *holding("the map")).says("Waiting until another command is done")
+        (project.folder / ".locks/the-map").write_text("`tox -e old` (ps -fp 4194305 shows it)")
+        assert f"ps -fp {reader.process.pid} " not in reader.said
+    started(project, *holding("the map")).says("Waiting until another command is done")
+
+
+def test_locks_that_cannot_be_written_are_said(project: Project) -> None:
+    project.write(".locks", "")
+    program = (
+        "from tools import lock; from tools.console import clear_errors\n"
+        "with clear_errors():\n"
+        "    with lock.held('the wheel'): print('has it')"
+    )
+    try:
+        done = project.run(sys.executable, "-c", program, check=False)
+        assert done.returncode == 1
+        assert "Error: .locks/the-wheel cannot be written: File exists." in done.stdout
+        assert "Traceback" not in done.stdout
+    finally:
+        (project.folder / ".locks").unlink()
+
+
+def test_the_locks_of_an_osls_that_was_killed_end_quietly(project: Project, started: Run) -> None:
+    other = started(project, *holding("the wheel"))
+    other.says("has it")
+    command = 'exec 3> >(exec sleep 0.1); exec "$0" -m tools.lock "the wheel"'
+    locks = started(project, "bash", "-c", command, sys.executable)
+    locks.says("Waiting")
+    time.sleep(0.5)  # nobody reads any more what it tells
+    go(project)
+    assert locks.ends().splitlines()[1:] == [locks.said.splitlines()[-1]]
+
+
 def test_a_lock_whose_file_was_removed_is_not_taken_for_the_new_one(
     project: Project, started: Run
 ) -> None:
@@ -197,43 +238,67 @@ def test_no_second_up_slips_in_when_the_address_is_removed(project: Project, sta
     started(project, sys.executable, "-c", ONLY_ONE).says("has it")
 
 
-# What an emulator may leave: its own process, one in a session of its own that ignores all polite
-# requests, and both write files all the time.
+def test_the_address_of_another_up_is_left_alone(project: Project) -> None:
+    """`git clean -fdx` takes the lock as well as the address: then a second one may start."""
+    program = (
+        "from tools import emulator\n"
+        "with emulator.only_one():\n"
+        "    emulator.point_environment_at('http://127.0.0.1:9')\n"
+        '    emulator.ADDRESS.write_text(\'{"endpoint": "http://127.0.0.1:%s"}\' % PORT)\n'
+        "print(emulator.ADDRESS.exists())\n"
+    )
+    for port, left in ((9, "False\n"), (19, "True\n")):
+        numbered = program.replace("PORT", str(port))
+        assert project.run(sys.executable, "-c", numbered).stdout == left
+    (project.folder / ".emulator.json").unlink()
+
+
+# What an emulator may leave: its own process, one in a session of its own that has a TMPDIR of its
+# own and ignores all polite requests, and both write files all the time.
 EMULATOR = (
     "import itertools, os, pathlib, signal, subprocess, sys, time\n"
     "if len(sys.argv) > 1:\n"
     "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "else:\n"
-    "    subprocess.Popen([sys.executable, *sys.orig_argv[1:], 'x'], start_new_session=True)\n"
+    "    command = [sys.executable, *sys.orig_argv[1:], 'x']\n"
+    "    environ = os.environ | {'TMPDIR': '/tmp'}\n"
+    "    subprocess.Popen(command, env=environ, start_new_session=True)\n"
     "for number in itertools.count():\n"
-    "    folder = pathlib.Path(os.environ['TMPDIR'], f'{os.getpid()}-{number}')\n"
+    "    folder = pathlib.Path(os.environ['SKATEBOARD_EMULATOR'], f'{os.getpid()}-{number}')\n"
     "    folder.mkdir(); (folder / 'file').write_text('x'); time.sleep(0.001)\n"
 )
 KEPT = (
     "import os, pathlib, subprocess, sys, tempfile, time\n"
+    "def keeper():\n"
+    "    shown = subprocess.check_output(['ps', '-axo', 'pid,ppid,command'], text=True)\n"
+    "    [found] = [l.split() for l in shown.splitlines() if l.endswith(str(folder))]\n"
+    "    assert int(found[1]) == os.getpid()\n"
+    "    return int(found[0])\n"
     "from tools import emulator; from tools.console import say\n"
     "folder = pathlib.Path(tempfile.mkdtemp(prefix='emulator-'))\n"
+    "environ = {'TMPDIR': str(folder), 'SKATEBOARD_EMULATOR': str(folder)}\n"
     "with emulator.kept(folder):\n"
     f"    command = [sys.executable, '-c', {EMULATOR!r}]\n"
-    "    subprocess.Popen(command, env={'TMPDIR': str(folder)}, start_new_session=True)\n"
+    "    subprocess.Popen(command, env=environ, start_new_session=True)\n"
     "    while len({name.split('-')[0] for name in os.listdir(folder)}) < 2: time.sleep(0.02)\n"
     "    say('runs')\n"
-    "    if len(sys.argv) > 1: time.sleep(60)\n"
+    "    if sys.argv[1] == 'starter': time.sleep(60)\n"
+    "    if sys.argv[1] == 'keeper': os.kill(keeper(), 9)\n"
     "say('ended' if not folder.exists() else 'left')\n"
 )
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", ["nobody", "starter", "keeper"])
 def test_all_of_an_emulator_ends_and_its_folder_goes(
-    project: Project, started: Run, tmp_path: Path, killed: bool
+    project: Project, started: Run, tmp_path: Path, killed: str
 ) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     bystander = started(project, "sleep", "60", TMPDIR=str(temporary))
-    command = [sys.executable, "-c", KEPT, *["for long"] * killed]
+    command = [sys.executable, "-c", KEPT, killed]
     starter = started(project, *command, TMPDIR=str(temporary))
     starter.says("runs")
-    if killed:
+    if killed == "starter":
         starter.process.kill()
     else:
         assert starter.ends() == "runs\nended\n"
@@ -265,8 +330,58 @@ def test_what_cannot_go_is_said(project: Project, started: Run, tmp_path: Path) 
         f"keeper.SECONDS = 0.5; print(keeper.end(pathlib.Path({str(folder)!r})))"
     )
     said = project.run(sys.executable, "-c", keeper).stdout
-    assert said == f"The emulator's folder cannot be removed. Next: rm -r {folder}\n"
+    assert said.splitlines() == [
+        "The emulator's folder cannot be removed.",
+        "another program may write there.",
+        f"rm -r {folder}",
+    ]
     assert stranger.process.poll() is None
+
+
+# An emulator that takes no polite request, and a keeper that finds no process (on macOS, a system
+# process shows its environment to nobody) and can do nothing.
+BLIND = (
+    "import os, sys\n"
+    "from tools import emulator; from tools.console import clear_errors, say, Stop\n"
+    "emulator.install = lambda: None\n"
+    "emulator.python = lambda: sys.executable\n"
+    "emulator.GUARD = 'stubborn.py'; emulator.KEEPER = 'blind.py'\n"
+    "with clear_errors():\n"
+    "    with emulator.running('eu-west-1') as running:\n"
+    "        say(running.endpoint)\n"
+    "        what = sys.argv[1]\n"
+    "        if what == 'Ctrl-C': raise KeyboardInterrupt\n"
+    "        if what == 'Stop': raise Stop('First.', 'because', 'then')\n"
+)
+STUBBORN = (
+    "import http.server, os, signal\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "class Healthy(http.server.BaseHTTPRequestHandler):\n"
+    "    def do_GET(self): self.send_response(204); self.end_headers()\n"
+    "address = '127.0.0.1', int(os.environ['GATEWAY_PORT'])\n"
+    "server = http.server.HTTPServer(address, Healthy)\n"
+    "print('Running on', address, flush=True)\n"
+    "server.serve_forever()\n"
+)
+
+
+@pytest.mark.parametrize("ends", ["well", "Ctrl-C", "Stop"])
+def test_an_emulator_ends_also_when_no_environment_can_be_seen(
+    render: Callable[[int], Project], ends: str
+) -> None:
+    project = render(1)
+    project.write("stubborn.py", STUBBORN)
+    project.write("blind.py", "import sys; sys.stdin.read(); print('What.\\nwhy.\\nthen')")
+    done = project.run(sys.executable, "-c", BLIND, ends, check=False)
+    found = re.search(r"http://127.0.0.1:(\d+)", done.stdout)
+    assert found, done.stdout
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(found[1])))
+    assert done.returncode == 1
+    assert "What.\n  Why:  why.\n  Next: then" in done.stdout
+    assert ("Error: First." in done.stdout) == (ends == "Stop")
+    assert "Traceback" not in done.stdout
+    assert "Stopped" not in done.stdout
 
 
 # --- With what tox has installed
@@ -442,6 +557,25 @@ def test_a_copy_of_a_project_does_not_use_the_tools_of_the_first(
 
 
 @with_tools
+def test_what_starts_a_tool_may_be_anything(scooter: Project, tmp_path: Path) -> None:
+    """Its Python may lie where nobody may look, and the text need not be UTF-8."""
+    other = tmp_path / ".tox/lint"
+    (other / "bin").mkdir(parents=True)
+    for name in ("pyvenv.cfg", "bin/python"):
+        shutil.copy(scooter.folder / ".tox/lint" / name, other / name, follow_symlinks=False)
+    (other / "bin/pytest").write_bytes(f"#!{other}/bin/python\n# \xe9".encode("latin-1"))
+    program = (
+        "import pathlib; from tools.install import moved\n"
+        "print(moved())\n"
+        "def refuse(*paths): raise PermissionError(13, 'Permission denied')\n"
+        "pathlib.Path.samefile = refuse\n"
+        "print(moved())\n"
+    )
+    said = scooter.run(str(other / "bin/python"), "-c", program).stdout
+    assert said == "False\nTrue\n"
+
+
+@with_tools
 def test_an_emulator_whose_python_has_gone_is_installed_again(scooter: Project) -> None:
     program = (
         "from tools import emulator; from tools.console import clear_errors\n"
@@ -455,3 +589,27 @@ def test_an_emulator_whose_python_has_gone_is_installed_again(scooter: Project) 
     own.unlink()
     own.symlink_to("/nonexistent/python3")
     assert scooter.run(*install).stdout.count("Installing the emulator") == 1
+
+
+@with_tools
+def test_what_was_installed_half_does_not_count(scooter: Project) -> None:
+    """Ctrl-C comes while other pins are installed; then the old pins are back."""
+    pins = scooter.folder / "tools/pins.txt"
+    for module, where in (("install", ".tox/lint"), ("emulator", ".tox/emulator-*")):
+        call = f"from tools import install, emulator; {module}.install()"
+        program = (
+            "import subprocess\n"
+            f"{call}\n"
+            "def stop(*given, **options): raise KeyboardInterrupt\n"
+            "subprocess.run = stop\n"
+            "install.PINS.write_text(install.PINS.read_text() + '# other\\n')\n"
+            f"{call}\n"
+        )
+        before = pins.read_text()
+        done = scooter.run(str(python(scooter)), "-c", program, check=False)
+        assert "KeyboardInterrupt" in done.stdout
+        pins.write_text(before)
+        assert list(scooter.folder.glob(where))
+        said = scooter.run(str(python(scooter)), "-c", call).stdout
+        assert said.count("> Installing the ") == 1
+        assert "moved" not in said

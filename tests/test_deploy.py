@@ -398,6 +398,9 @@ def test_a_second_up_leaves_the_first_one_alone(ready: Project) -> None:
         assert json.loads(address)["endpoint"] in said
         assert "Next: tox -e deploy -- --stage local" in said
         assert (ready.folder / ".emulator.json").read_text() == address
+        (ready.folder / ".emulator.json").unlink()  # as `git clean -fdx` does
+        wait_for(lambda: (ready.folder / ".emulator.json").exists())
+        assert (ready.folder / ".emulator.json").read_text() == address
         assert first.process.poll() is None
 
 

@@ -181,6 +181,16 @@ def test_requirements_that_would_vanish_stop_the_build(scooter: Project, name: s
     assert "a file whose name ends in .txt" in said
 
 
+def test_other_files_of_the_tools_stop_nothing(scooter: Project) -> None:
+    python = str(scooter.folder / ".tox/lint/bin/python")
+    program = "from tools.install import requirements; print(*requirements())"
+    before = scooter.run(python, "-c", program).stdout
+    put(scooter, "tools/notes.TXT", "Mine.")
+    assert scooter.run(python, "-c", program).stdout == before
+    put(scooter, "tools/requirements-own.TXT", "six==1.17.0\n")
+    assert "own.TXT cannot be read." in scooter.run(python, "-c", program, check=False).stdout
+
+
 ATTACH = '''"""Own."""
 
 

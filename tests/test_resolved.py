@@ -133,6 +133,27 @@ def test_what_osls_cannot_resolve_is_said_in_its_words(
     assert "    at " not in said, "a stack of Node.js"
 
 
+def test_what_osls_says_is_read_whatever_the_locale_is(scooter: Project) -> None:
+    scooter.edit("serverless.yml", "service:", "- réseau: [\nservice:")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    program = "from tools.stack import Stack; print(Stack('dev').name)"
+    said = python(scooter, program, ascii_only | {"PYTHONIOENCODING": "utf-8"})
+    assert "réseau" in said
+
+
+def test_osls_says_why_it_could_lock_nothing(scooter: Project) -> None:
+    locks = scooter.folder / ".locks/the-package"
+    locks.unlink(missing_ok=True)
+    locks.mkdir()
+    try:
+        said = tool(scooter, "check_stack")
+    finally:
+        locks.rmdir()
+    assert "Error: .locks/the-package cannot be written: Is a directory." in said
+    assert "osls has stopped, because it could not lock what it uses." in said
+    assert "Next: correct that, then the same command again." in said
+
+
 def test_lint_takes_variables_tags_and_what_a_function_repeats(scooter: Project) -> None:
     new = f"{TAGS}  region: ${{opt:region, 'eu-west-3'}}\n"
     scooter.edit("serverless.yml", REGION, new)

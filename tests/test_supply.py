@@ -217,7 +217,7 @@ def test_a_file_that_has_not_the_hash_that_is_pinned_is_refused(project: Project
         said = build(project, check=False)
     assert "Hash mismatch" in said
     assert "Error: The requirements of the service could not be installed." in said
-    assert "a file that has not the hash that is pinned" in said
+    assert "a file whose hash is not the pinned one" in said
     assert said.count("Next:") == 1
 
     # With the right hashes again, nothing is left of it.

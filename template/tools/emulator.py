@@ -22,6 +22,7 @@ from types import FrameType
 
 from tools.console import Stop, say, step
 from tools.install import PINS, PYPROJECT, ROOT, Stamp, environment, failure
+from tools.keeper import GENTLY_SECONDS, MARK, end
 from tools.lock import held
 from tools.package import uv
 
@@ -56,6 +57,16 @@ class Emulator:
     def alive(self) -> bool:
         """Whether the process that was started still runs."""
         return self._process.poll() is None
+
+    def end(self) -> None:
+        """End the process that was started; those that it has started are for the keeper."""
+        ignore_endings()
+        self._process.terminate()
+        try:
+            self._process.wait(GENTLY_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def death(self) -> Stop:
         """What to say of an emulator that is no longer alive."""
@@ -96,7 +107,7 @@ def running(region: str, port: int | None = None) -> Iterator[Emulator]:
     """Run an emulator on a port of the loopback, a free one unless told.
 
     Raises:
-        Stop: it cannot be installed or started, or the port is taken.
+        Stop: it cannot be installed, started or ended, or the port is taken.
     """
     install()
     if port:
@@ -105,9 +116,10 @@ def running(region: str, port: int | None = None) -> Iterator[Emulator]:
     for ending in ENDINGS:
         signal.signal(ending, interrupt_once)
     folder = Path(tempfile.mkdtemp(prefix="emulator-"))
-    with kept(folder):
+    with kept(folder), contextlib.ExitStack() as cleanup:
         with step("Starting the emulator"):
             emulator = Emulator(start(port, region, folder), port, folder)
+            cleanup.callback(emulator.end)
             wait_until_ready(emulator)
         OWN.append(emulator)
         try:
@@ -118,7 +130,11 @@ def running(region: str, port: int | None = None) -> Iterator[Emulator]:
 
 @contextlib.contextmanager
 def kept(folder: Path) -> Iterator[None]:
-    """End all that runs with this folder, and remove it: at the end, or when we are killed."""
+    """End all that runs with this folder, and remove it: at the end, or when we are killed.
+
+    Raises:
+        Stop: that was not possible.
+    """
     keeper = subprocess.Popen(
         [sys.executable, "-I", KEEPER, folder],
         stdin=subprocess.PIPE,  # its end is the sign
@@ -131,8 +147,14 @@ def kept(folder: Path) -> Iterator[None]:
     finally:
         ignore_endings()
         said, _ = keeper.communicate()
+        if keeper.returncode != 0:  # somebody has killed it
+            said = end(folder)
         if said:
-            say(said)
+            left = Stop(*said.splitlines())
+            if isinstance(sys.exc_info()[1], Stop):
+                say(f"{left}")  # the other one says why all this ends
+            else:
+                raise left
 
 
 def interrupt_once(_signal: int, _frame: FrameType | None) -> None:
@@ -161,6 +183,7 @@ def start(port: int, region: str, folder: Path) -> subprocess.Popen[bytes]:
                 "PATH": f"{HOME / 'bin'}:/usr/bin:/bin",
                 "HOME": str(folder),
                 "TMPDIR": str(folder),
+                MARK: str(folder),
                 "GATEWAY_PORT": str(port),
                 "BIND_HOST": "127.0.0.1",
                 "IOT_MTLS_ENABLED": "0",  # it would listen on all interfaces
@@ -195,6 +218,7 @@ def install() -> None:
     with held("the environment of the emulator"):
         if stamp.valid and python().exists():
             return
+        stamp.invalidate()
         with step("Installing the emulator"):
             for command in [fill] if python().exists() else [new, fill]:
                 if subprocess.run(command, cwd=ROOT, env=environment()).returncode != 0:
@@ -304,7 +328,8 @@ def only_one() -> Iterator[None]:
         try:
             yield
         finally:
-            ADDRESS.unlink(missing_ok=True)
+            if address_of_up().get("endpoint") == os.environ.get("AWS_ENDPOINT_URL"):
+                ADDRESS.unlink(missing_ok=True)
 
 
 def address_of_up() -> dict[str, str]:

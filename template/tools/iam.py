@@ -275,7 +275,7 @@ def run_trials(changes: list[Change]) -> None:
     if trials.unnoticed:
         raise Stop(
             f"Changes that nobody noticed: {trials.unnoticed}.",
-            "what may be done, and no journey needs, helps only who gets hold of the role.",
+            "nobody needs this permission. It would only help somebody who has stolen the role.",
             "take it out of its file in infra/; or write the journey that needs it, in"
             " tests/journey/; or, if Lambda itself uses it, list it in house_rules.py. Then again:"
             " tox -e iam",

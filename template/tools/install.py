@@ -46,6 +46,11 @@ class Stamp:
         """Whether the installation was made from what the inputs hold now."""
         return self.known and self._file.read_text() == self._digest
 
+    def invalidate(self) -> None:
+        """Let what is installed no longer count, because it is about to change."""
+        if self.known:
+            self._file.write_text("")
+
     def remove(self) -> None:
         """Forget them: what was made from them is about to go."""
         self._file.unlink(missing_ok=True)
@@ -55,15 +60,18 @@ class Stamp:
         self._file.write_text(self._digest)
 
 
-def pieces(folder: str, *suffixes: str) -> list[Path]:
+def pieces(folder: str, *suffixes: str, prefix: str = "") -> list[Path]:
     """List the files of a folder that have one of these suffixes, in the order of their names.
+
+    With a ``prefix``, it looks at no file whose name begins otherwise.
 
     Raises:
         Stop: a name is nearly right, or there is no file behind it.
     """
     # Windows likes to add .txt. A hidden file, such as .#own.yml, is an editor's.
     alike = re.compile(rf"[^.].*({'|'.join(map(re.escape, suffixes))})(\.txt)?", re.I | re.S)
-    found = [path for path in sorted((ROOT / folder).glob("*")) if alike.fullmatch(path.name)]
+    files = sorted((ROOT / folder).glob(f"{prefix}*"))
+    found = [path for path in files if alike.fullmatch(path.name)]
     for path in found:
         if path.suffix not in suffixes or not path.is_file():
             raise Stop(
@@ -76,8 +84,7 @@ def pieces(folder: str, *suffixes: str) -> list[Path]:
 
 def requirements() -> list[Path]:
     """The files with pins of single pieces."""
-    tools = [file for file in pieces("tools", ".txt") if file.name.startswith("requirements-")]
-    return tools + pieces("requirements", ".txt")
+    return pieces("tools", ".txt", prefix="requirements-") + pieces("requirements", ".txt")
 
 
 def environment() -> dict[str, str]:
@@ -112,7 +119,7 @@ def explain_files() -> Iterator[None]:
     except OSError as error:
         raise Stop(
             f"{error.filename or 'A file'}: {error.strerror or error}.",
-            "the project needs this path, and the system does not give it.",
+            "the project needs this path, and the system does not allow it.",
             "look what is there; git status tells what you have changed. What is in .build and"
             " .tox can be deleted: it is made again. Then the same command again.",
         ) from error
@@ -123,8 +130,8 @@ def moved() -> bool:
 
     The first line of a program such as pytest holds the full path of its Python.
     """
-    with suppress(FileNotFoundError):
-        program = Path(sys.prefix, "bin", "pytest").read_text()
+    with suppress(OSError):  # the old path may be gone, or may be somebody else's
+        program = os.fsdecode(Path(sys.prefix, "bin", "pytest").read_bytes())
         found = re.search("(/.*)/bin/python", program)
         return found is not None and not Path(found[1]).samefile(sys.prefix)
     return True
@@ -151,6 +158,7 @@ def install(*groups: str) -> None:
         if again:
             say("This project was moved: its tools are installed again.")
             uv += ["--reinstall", "--no-refresh"]
+        stamp.invalidate()
         with step("Installing the tools"):
             for command in (pip, uv):
                 run = [sys.executable, "-m", *command]

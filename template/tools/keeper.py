@@ -1,11 +1,12 @@
-"""End the emulator when the program that has started it ends, however that was.
+"""End the emulator when the program that has started it ends, also when that was killed.
 
 tools/emulator.py starts this program beside the emulator. Its standard input ends with the other
-program, also when that was killed: then it ends all that the emulator has started, and removes
-their folder. What it prints could not be done.
+program. Then it ends all that the emulator has started, and removes their folder. It prints what
+it could not do.
 
-A process belongs to the emulator when its environment names that folder. Nothing else tells: a
-process may be in a session of its own, and a process number may have been given away again.
+A process belongs to the emulator when its environment names that folder as SKATEBOARD_EMULATOR. A
+function may have another TMPDIR, a process may be in a session of its own, and a process number may
+have been given away again.
 """
 
 import contextlib
@@ -17,30 +18,34 @@ import sys
 import time
 from pathlib import Path
 
+MARK = "SKATEBOARD_EMULATOR"
 GENTLY_SECONDS = 3  # then they are killed
 SECONDS = 15  # then it gives up
 
 
 def processes(folder: Path) -> list[int]:
-    """The processes that were started with this folder as their TMPDIR."""
+    """The processes whose environment names this folder as the emulator's."""
     if not Path("/proc/self/environ").exists():  # macOS
         command = ["ps", "-axEww", "-o", "pid=,command="]
         shown = subprocess.run(command, stdout=subprocess.PIPE, text=True, errors="replace").stdout
         lines = [f"{line} " for line in shown.splitlines()]
-        return [int(line.split()[0]) for line in lines if f" TMPDIR={folder} " in line]
+        return [int(line.split()[0]) for line in lines if f" {MARK}={folder} " in line]
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             environment = (process / "environ").read_bytes()
         except OSError:  # it is somebody else's, or has ended
             continue
-        if f"TMPDIR={folder}".encode() in environment.split(b"\0"):
+        if f"{MARK}={folder}".encode() in environment.split(b"\0"):
             found.append(int(process.name))
     return found
 
 
 def end(folder: Path) -> str:
-    """End all processes of an emulator, remove its folder, and say what could not be done."""
+    """End all processes of an emulator, and remove its folder.
+
+    It returns what it could not do: three lines that say what, why, and what to do then.
+    """
     start = time.monotonic()
     sent: set[tuple[int, int]] = set()
     while (seconds := time.monotonic() - start) < SECONDS:
@@ -57,8 +62,17 @@ def end(folder: Path) -> str:
                 return ""
         time.sleep(0.05)
     if left:
-        return f"These processes of the emulator do not end: {left}. Next: kill -9 them."
-    return f"The emulator's folder cannot be removed. Next: rm -r {folder}"
+        numbers = " ".join(map(str, left))
+        return (
+            f"Something of the emulator still runs: the processes {numbers}.\n"
+            "they did not end when they were told to, nor when they were killed.\n"
+            f"ps -fp {numbers.replace(' ', ',')}, to see what they wait for; then kill -9 {numbers}"
+        )
+    return (
+        "The emulator's folder cannot be removed.\n"
+        "another program may write there.\n"
+        f"rm -r {folder}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Locks: what several commands use, one of them has at a time; who must wait is told.
+"""Locks: several commands use the same things.
+
+A lock lets one use them at a time, and tells the others for whom they wait.
 
 A lock is a file in .locks/, locked by the operating system: it is free again as soon as the
-program that holds it ends, however that was. The file stays. Were it removed, a second program
-could lock a new file of that name while the first one still holds the old one.
+program that holds it ends, also when it was killed. The file stays. Were it removed, a second
+program could lock a new file of that name while the first one still holds the old one.
 
 As a program, it holds locks for tools/osls-plugin.js, because Node.js cannot. It takes those that
 the command line names, writes to file descriptor 3, and waits for the end of its standard input.
@@ -33,26 +35,43 @@ def held(
     the reason.
 
     Raises:
-        Stop: the lock is taken, and ``busy`` was given.
+        Stop: the lock is taken, and ``busy`` was given; or its file cannot be written.
     """
     path = FOLDER / re.sub(r"[^\w.-]+", "-", name)
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
-        FOLDER.mkdir(exist_ok=True)
-        with path.open("a+", encoding="utf-8") as file:
+        with opened(path) as file:
             if not lock(file, how | fcntl.LOCK_NB):
                 if busy:
                     raise busy()
-                file.seek(0)
-                holder = file.read() or "another command"
-                with step(f"Waiting until {holder} is done with {name}"):
+                with step(f"Waiting until {holder(file)} is done with {name}"):
                     lock(file, how)
             if is_same(path, file.fileno()):
-                file.truncate(0)
-                file.write(myself())
-                file.flush()
+                with contextlib.suppress(OSError):  # it works without a name, too
+                    os.ftruncate(file.fileno(), 0)
+                    if not shared:  # those who share it may end in any order
+                        os.write(file.fileno(), myself().encode())
                 yield
                 return
+
+
+def opened(path: Path) -> IO[str]:
+    """Open the file of a lock, which is made if need be.
+
+    Raises:
+        Stop: the system does not allow it.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise Stop(
+            f"{path.parent.name}/{path.name} cannot be written: {error.strerror or error}.",
+            "commands lock files there, so that they do not disturb each other. Perhaps they"
+            " were made with sudo.",
+            f"ls -la {path.parent.name}; whoever owns it deletes it (it is made again). Then the"
+            " same command again.",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -90,7 +109,7 @@ def lock(file: IO[str], how: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP):
             raise
         # Some network folders have no locks: there, go on as if alone.
     return True
@@ -103,6 +122,18 @@ def is_same(path: Path, opened: int) -> bool:
     return False
 
 
+def holder(file: IO[str]) -> str:
+    """Say who holds a lock, as far as that is known and still true."""
+    file.seek(0)
+    written = file.read()
+    with contextlib.suppress(ProcessLookupError):
+        if found := re.search(r"ps -fp (\d+)", written):
+            with contextlib.suppress(PermissionError):  # it lives, as somebody else's
+                os.kill(int(found[1]), 0)
+            return written
+    return "another command"
+
+
 def myself() -> str:
     """What those who wait are told about this program."""
     environment = os.environ.get("TOX_ENV_NAME")
@@ -112,7 +143,9 @@ def myself() -> str:
 
 def main() -> None:
     """Hold the locks on the command line for as long as the standard input lasts."""
-    with clear_errors(), contextlib.ExitStack() as locks:
+    # Where nobody reads any more, osls was killed: there is nothing to hold a lock for.
+    gone = contextlib.suppress(BrokenPipeError)
+    with gone, clear_errors(), contextlib.ExitStack() as locks:
         for name in sys.argv[1:]:
             locks.enter_context(held(name))
         os.write(3, b"\n")

@@ -1,6 +1,6 @@
 // What osls does not do by itself: it refuses what would go wrong in silence, waits for others that
-// use the same files or the same stack, builds the package before it is uploaded, and keeps an
-// address quiet that nobody can call. It also tells our tools what it has made of serverless.yml, so
+// use the same files or the same stack, builds the package before it is uploaded, and does not print
+// an address that nobody can call. It also tells our tools what it has made of serverless.yml, so
 // that they need not read it themselves.
 
 const { spawn, spawnSync } = require('node:child_process');
@@ -85,11 +85,18 @@ module.exports = class {
       cwd: this.serverless.serviceDir,
       stdio: ['pipe', 'inherit', 'inherit', 'pipe'],
     });
-    await new Promise((resolve, reject) => {
+    const locked = await new Promise((resolve, reject) => {
       holder.once('error', reject);
-      holder.once('exit', () => reject(new Error('tools/lock.py has ended.')));
-      holder.stdio[3].once('data', resolve);
+      holder.once('exit', () => resolve(false));
+      holder.stdio[3].once('data', () => resolve(true));
     });
+    if (!locked) {
+      this.stop(
+        'osls has stopped, because it could not lock what it uses.',
+        'tools/lock.py has ended, and says above why.',
+        'correct that, then the same command again.',
+      );
+    }
     // None of these keeps osls from ending.
     for (const each of [holder, holder.stdin, holder.stdio[3]]) each.unref();
   }

@@ -89,13 +89,18 @@ def resolve(deployment: str) -> Resolved:
     Raises:
         Stop: osls cannot tell.
     """
-    printing = ("print", "--path", "service", "--stage", deployment)
-    done, resolved = _run(*printing, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done, resolved = _run(
+        *("print", "--path", "service", "--stage", deployment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",  # Node.js writes it, whatever the locale is
+        errors="replace",
+    )
     if resolved:
         return resolved
     if done.returncode == 0:
         raise Stop(
-            "osls does not tell what it makes of serverless.yml.",
+            "osls did not say how it reads serverless.yml.",
             "./tools/osls-plugin.js, which lets it do so, is not among the plugins there.",
             "add it under plugins in serverless.yml, then the same command again.",
         )

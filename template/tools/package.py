@@ -151,7 +151,7 @@ def install(files: list[Path], to: Path, target: Target) -> None:
             "The requirements of the service could not be installed.",
             "uv",
             f"mostly a package with no wheel for Python {target.version} on {platform}, two pins"
-            " that contradict, a file that has not the hash that is pinned, or an index out of"
+            " that contradict, a file whose hash is not the pinned one, or an index out of"
             " reach.",
             "change the requirement in requirements/, or `architecture` in serverless.yml"
             " (x86_64 has the most wheels); or repair the network; then again.",

@@ -155,7 +155,9 @@ def no_stack(error: ClientError) -> bool:
 def remember(resolved: osls.Resolved) -> None:
     """Leave word of what runs in ``tox -e up``, and where, for commands in other terminals."""
     endpoint = os.environ["AWS_ENDPOINT_URL"]
-    emulator.ADDRESS.write_text(json.dumps({"endpoint": endpoint, **resolved._asdict()}))
+    new = emulator.ADDRESS.with_suffix(f".{os.getpid()}")
+    new.write_text(json.dumps({"endpoint": endpoint, **resolved._asdict()}))
+    new.replace(emulator.ADDRESS)  # nobody reads half of it
 
 
 def remembered(deployment: str) -> osls.Resolved | None:
@@ -165,7 +167,7 @@ def remembered(deployment: str) -> osls.Resolved | None:
         if deployment == "local" and known.pop("endpoint") == os.environ.get("AWS_ENDPOINT_URL"):
             return osls.Resolved(**known)
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # `up` does not run, or is of an older release; or the file is just being written
+        pass  # `up` does not run, or is of an older release
     return None
 
 

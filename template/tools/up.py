@@ -31,6 +31,9 @@ def follow_logs(stack: Stack, running: emulator.Emulator) -> None:
     whole = True
     while running.alive:
         stack.resolved = remembered(stack.deployment) or stack.resolved
+        if not emulator.ADDRESS.exists():  # after `git clean -fdx`, say
+            with contextlib.suppress(OSError):
+                remember(stack.resolved)
         # A function that is just being made or removed has no log group; and the emulator may be
         # too busy to answer.
         with contextlib.suppress(BotoCoreError, ClientError):
@@ -62,7 +65,7 @@ def up(port: int | None) -> None:
     """Run until interrupted.
 
     Raises:
-        Stop: it runs already, something could not be started, or the emulator has died.
+        Stop: it runs already, something could not be started or ended, or the emulator has died.
     """
     emulator.point_environment_at(emulator.NOWHERE)  # osls asks AWS nothing
     region = osls.region("local")

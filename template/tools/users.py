@@ -23,8 +23,8 @@ NEXT = {
 def add(stack: Stack, email: str, password: str) -> str:
     """Add a user, and give the id (the claim ``sub``, and the owner of orders).
 
-    It takes two calls. A user whom the second one never reached, because the network was gone, say,
-    has no password yet: to add the same user again sets it.
+    It takes two calls. If the second one fails, the user has no password yet. Adding the same user
+    again sets it.
 
     Raises:
         UsernameExistsException: there is one with this address, who has a password.

@@ -29,7 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # tox names this folder, so that --stack is known. Who names files as well means only those.
-    if len(config.args) > 1 and Path(config.args[0]).resolve() == Path(__file__).parent:
+    here = Path(__file__).resolve().parent
+    if len(config.args) > 1 and Path(config.args[0]).resolve() == here:
         del config.args[0]
     if not config.getoption("--stack"):
         # Until the emulator runs, AWS is nowhere: no test may reach a real account.
