@@ -97,7 +97,9 @@ def outer(folder: Path, kind: str) -> Path:
     return folder / "tree"
 
 
-@pytest.mark.parametrize("kind", ["repository", "worktree", "submodule"])
+@pytest.mark.parametrize(
+    "kind", ["repository", "submodule", pytest.param("worktree", marks=pytest.mark.full)]
+)
 def test_inside_another_repository_no_other_one_is_made(
     template: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -308,7 +310,9 @@ def test_words_of_copier_about_an_answers_file_of_another_name(skate: Project) -
     copier(*STEP, "-a", SKATE, cwd=skate.folder)
 
 
-@pytest.mark.parametrize("hook", ["prepare-commit-msg", "post-checkout"])
+@pytest.mark.parametrize(
+    "hook", ["prepare-commit-msg", pytest.param("post-checkout", marks=pytest.mark.full)]
+)
 def test_words_of_copier_when_a_hook_refuses(project: Project, tmp_path: Path, hook: str) -> None:
     (tmp_path / hook).write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / hook).chmod(0o755)

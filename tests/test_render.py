@@ -59,7 +59,9 @@ BROUGHT_WORDS = {
     2: re.compile(r"flask|wsgi|werkzeug|openapi|blueprint|problem|http api", re.I),
     3: re.compile(r"queue|sqs|worker|powertools|idempoten|orders\b", re.I),
     4: re.compile(r"dynamo|\btable|store\.py|page token", re.I),
-    5: re.compile(r"cognito|jwt|access.?token|bearer|authoriz|\bclaims?\b|\busers?\b(?!-agent)", re.I),
+    5: re.compile(
+        r"cognito|jwt|access.?token|bearer|authoriz|\bclaims?\b|\busers?\b(?!-agent)", re.I
+    ),
 }
 
 Fresh = Callable[[int], Project]
