@@ -307,7 +307,8 @@ def check() -> None:
             " changed these files yourself since.",
             "to have a file back as it was, type the command below it (git stash pop undoes a"
             " stash). If the change is yours, commit it by itself: git commit -m 'My change' --"
-            " FILE. If it is committed with the update already: git commit --allow-empty -m 'Keep FILE'",
+            " FILE. If it is committed with the update already: git commit --allow-empty"
+            " -m 'Keep FILE'",
         )
     if found := list(hidden()):
         say("\n".join(f"  {place}" for place in found))
