@@ -178,7 +178,9 @@ def test_the_name_of_the_answers_file_is_quoted(template: Path, tmp_path: Path) 
 # --- A service under another name
 
 
-@pytest.mark.parametrize("stage", [1, pytest.param(3, marks=pytest.mark.full), STAGES[-1]])
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=pytest.mark.full) for stage in (1, 3)] + [STAGES[-1]]
+)
 def test_another_name_is_another_service_to_aws(fresh: Fresh, tmp_path: Path, stage: int) -> None:
     project = twin(fresh(stage), tmp_path)
     renamed = (*STEP[:-1], "--data=service_name=rides", "--data=region=eu-central-1")
@@ -216,7 +218,9 @@ def test_a_project_that_does_not_remember_is_told_what_to_watch_for(project: Pro
     assert "made_as: {service_name: vehicles, region: ap-northeast-1}" in answers.read_text()
 
 
-@pytest.mark.parametrize("data", [[], ["--data=region=eu-central-1"]])
+@pytest.mark.parametrize(
+    "data", [[], pytest.param(["--data=region=eu-central-1"], marks=pytest.mark.full)]
+)
 def test_a_name_edited_by_hand_is_found(project: Project, data: list[str]) -> None:
     """Copier would take it for the name that the files have, and never change them."""
     project.edit(".copier-answers.yml", "\nregion: ap-northeast-1", "\nregion: eu-central-1")
@@ -286,7 +290,7 @@ def test_an_address_that_copier_takes_for_a_folder(
         answers.write_text(text.replace(f"_src_path: {template}", f"_src_path: {address}"))
         project.commit()
         said = copier(*STEP, cwd=project.folder, check=False)
-        assert "write `git+` in front of the address" in remedy(project, said)
+        assert "Write `git+` in front of an address" in remedy(project, said)
     project.edit(".copier-answers.yml", "_src_path: ", "_src_path: git+")
     project.commit()
     # Git itself lets the template stand for the server, which nobody can reach from here.
@@ -304,6 +308,7 @@ def test_words_of_copier_that_ask_for_both_colons(project: Project) -> None:
     assert project.run("git", "status", "--porcelain").stdout == ""
 
 
+@pytest.mark.full
 def test_words_of_copier_about_an_answers_file_of_another_name(skate: Project) -> None:
     said = copier(*STEP, cwd=skate.folder, check=False)
     assert "add `-a`" in remedy(skate, said)
@@ -323,6 +328,7 @@ def test_words_of_copier_when_a_hook_refuses(project: Project, tmp_path: Path, h
     typed_with(remedy(project, said), project, environ)
 
 
+@pytest.mark.full
 def test_words_of_copier_about_a_sha_256_repository(project: Project) -> None:
     project.run("rm", "-rf", ".git")
     project.run("git", "init", "--quiet", "--object-format=sha256")
@@ -345,6 +351,7 @@ def test_words_of_copier_about_a_project_of_somebody_else(project: Project) -> N
     assert "safe.directory" in remedy(project, said)
 
 
+@pytest.mark.full
 def test_words_of_copier_about_work_that_is_not_committed(project: Project) -> None:
     project.write("own.txt", "mine\n")
     said = copier(*STEP, cwd=project.folder, check=False)

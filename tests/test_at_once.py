@@ -270,7 +270,7 @@ EMULATOR = (
 KEPT = (
     "import os, pathlib, subprocess, sys, tempfile, time\n"
     "def keeper():\n"
-    "    shown = subprocess.check_output(['ps', '-axo', 'pid,ppid,command'], text=True)\n"
+    "    shown = subprocess.check_output(['ps', '-axwwo', 'pid,ppid,command'], text=True)\n"
     "    [found] = [l.split() for l in shown.splitlines() if l.endswith(str(folder))]\n"
     "    assert int(found[1]) == os.getpid()\n"
     "    return int(found[0])\n"
@@ -477,6 +477,7 @@ def our_osls(project: Project, what: str) -> tuple[str | Path, ...]:
 
 
 @with_tools
+@pytest.mark.full
 def test_a_build_folder_that_is_removed_meanwhile_is_said(scooter: Project) -> None:
     """Not what then goes wrong: a traceback, or a template that CloudFormation would refuse."""
     program = (

@@ -34,9 +34,8 @@ def trials(said: str) -> dict[tuple[Grant, str], str]:
     return {((role, action, on), how): who for role, action, on, how, who in found}
 
 
-@pytest.mark.parametrize(
-    "stage", [pytest.param(3, marks=pytest.mark.full), pytest.param(4, marks=pytest.mark.full), 5]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("stage", [3, 4, 5])
 def test_a_journey_needs_every_permission_on_its_very_resource(render: Render, stage: int) -> None:
     said = render(stage).tox("-e", "iam")
     used = set().union(*(some for number, some in USED.items() if number <= stage))
