@@ -200,10 +200,10 @@ def test_an_unsaved_file_in_emacs_disturbs_neither_format_nor_check(scooter: Pro
 
 
 def test_a_link_is_shipped_as_what_it_points_to(scooter: Project) -> None:
-    scooter.write("shared/rates/eu.json", "{}")
+    scooter.write("common/rates/eu.json", "{}")
     service = scooter.folder / "service"
     (service / "own_link.py").symlink_to("quote.py")
-    (service / "own_rates").symlink_to("../shared/rates")
+    (service / "own_rates").symlink_to("../common/rates")
     (service / "own_routes").symlink_to(service / "routes")
     archive = built(scooter)
     assert archive.read("service/own_link.py") == (service / "quote.py").read_bytes()
