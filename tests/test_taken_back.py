@@ -568,6 +568,16 @@ def test_lines_that_a_release_takes_back_are_named(
     assert check(project) == ""
 
 
+def test_blanks_that_a_release_takes_out_are_named(released: Released, tmp_path: Path) -> None:
+    project = released.project
+    release(released.releases, "infra/quote.yml", "QuoteRole:", "QuoteRole: # of its own")
+    (tmp_path / "home").mkdir()
+    fixes = settings(tmp_path / "home", "[apply]\n\twhitespace = fix\n")
+    copier(*RELEASE, cwd=project.folder, environ=fixes)
+    assert not (project.folder / README).read_text().endswith(BLANKS)
+    assert f"{README}: lines of yours are gone, such as: Our words." in check(project)
+
+
 def test_a_release_that_keeps_all_lines_is_no_reason_to_worry(released: Released) -> None:
     project = released.project
     release(released.releases, "README.md.jinja", "## Run it", "## How to run it")

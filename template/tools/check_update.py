@@ -101,9 +101,9 @@ def unfinished() -> Iterator[str]:
         text = version("" if IN_HOOK else None, name)
         if name.endswith(".md") and name not in in_conflict():  # a fence shows an example
             text = FENCED.sub(lambda fenced: b"\n" * fenced[0].count(b"\n"), text)
-        lines = [text.count(b"\n", 0, mark.start()) + 1 for mark in CONFLICT.finditer(text)]
-        yield from (f"{shown(name)}, line {line}" for line in lines)
-        if name in unmerged and not lines:
+        marks = [text.count(b"\n", 0, mark.start()) + 1 for mark in CONFLICT.finditer(text)]
+        yield from (f"{shown(name)}, line {line}" for line in marks)
+        if name in unmerged and not marks:
             yield f"{shown(name)}: no marks are in it; if it is right: git add {quoted(name)}"
     for name in filter(is_rejected, names("ls-files", "-z")):
         yield f"{shown(name)}.rej: what could not be put into {shown(name)}"
@@ -233,21 +233,21 @@ def by_release(update: Update, answers: str) -> Iterator[tuple[str, str]]:
         for line in git("blame", "--line-porcelain", update.before, "--", name).split(b"\n"):
             if begins := re.match(rb"([0-9a-f]{40,64}) \d+ \d+", line):
                 commit = begins[1]
-            elif line.startswith(b"\t") and commit not in updates:
-                mine.append(line[1:].strip())
-        gone = [line for line in mine if line and line not in now]
+            elif line.startswith(b"\t") and line.strip() and commit not in updates:
+                mine.append(line[1:].rstrip(b"\r"))
+        gone = [line for line in mine if line not in now]
         if update.now and now:
             replaced = lines(os.fsdecode(updates[0]), name) - lines(update.before, name)
-            if any(line in now for line in mine if line) or (replaced and not replaced & now):
+            if len(gone) < len(mine) or (replaced and not replaced & now):
                 continue
         if gone and not is_rejected(name):
-            example = gone[0].decode(errors="replace")
+            example = gone[0].decode(errors="replace").strip()
             yield name, f"lines of yours are gone, such as: {example}{moved_to(update, name)}"
 
 
 def lines(at: str | None, name: str) -> set[bytes]:
-    """Return the lines of a file, without blanks around them, and without empty ones."""
-    return {line.strip() for line in version(at, name).split(b"\n")} - {b""}
+    """Return the lines of a file, whatever ends them, without empty ones."""
+    return {line.rstrip(b"\r") for line in version(at, name).split(b"\n") if line.strip()}
 
 
 def moved_to(update: Update, name: str) -> str:
